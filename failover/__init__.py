@@ -1,0 +1,1 @@
+"""failover: keeps one app alive across providers that can each switch it off."""

@@ -1,0 +1,1 @@
+"""The fleet file: YAML with places, typed decoding, every problem at once. No network here."""

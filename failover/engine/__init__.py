@@ -1,0 +1,1 @@
+"""Carries out plans: journal, lease, executor. Decides nothing."""

@@ -1,0 +1,1 @@
+"""Open-loop load, the ledger of acknowledged writes, and the checker."""

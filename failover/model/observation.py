@@ -1,0 +1,126 @@
+"""What an agent says of its host, and what the operator's side has seen of the fleet. Every value has an age.
+
+``None`` or "unknown" means *not known*; nothing may read it as good or bad.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from failover.model.record import Record
+from failover.model.units import Lsn
+
+
+class Replica(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of ``pg_stat_replication`` at the primary."""
+
+    application_name: str
+    state: str
+    sync_state: str
+    flush_lsn: Lsn
+    replay_lsn: Lsn
+
+
+class DatabaseFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """The local PostgreSQL as its keeper sees it.
+
+    ``state``: "absent" (no data directory), "stopped", "starting", "primary", "standby". ``member`` is the id kept
+    beside the data directory ("" when none). ``names`` are the sync names configured; ``names_proven`` those shown by
+    B2 to be in force since this start. ``position`` is the write position of a primary, the flushed receive position
+    of a standby; ``open_writes`` counts sessions with an assigned transaction id.
+    """
+
+    state: str
+    member: str = ""
+    system_identifier: str = ""
+    timeline: int = 0
+    position: Lsn = 0
+    replayed: Lsn = 0
+    flushed: Lsn = 0
+    upstream: str = ""
+    streaming: bool = False
+    names: tuple[str, ...] = ()
+    names_proven: tuple[str, ...] | None = None
+    replicas: tuple[Replica, ...] = ()
+    open_writes: int = 0
+    clean_shutdown: bool = False
+    checkpoint_lsn: Lsn = 0
+
+
+class ServiceFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """One service of the host: "running", "starting", "stopped" (on purpose) or "failed". ``pid`` 0: none."""
+
+    name: str
+    state: str
+    pid: int = 0
+    starts: int = 0
+    digest: str = ""
+
+
+class ProbeFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What this host's prober knows of a peer: consecutive failures and the age of the last good answer."""
+
+    site: str
+    database_failures: int
+    database_ok_s_ago: float | None
+    agent_failures: int
+    agent_ok_s_ago: float | None
+    verdict: str  # "up" | "down" | "unknown"
+
+
+class GateFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """The gates of this host's app processes, as one: "open", "hold" or "unknown" (a process did not answer)."""
+
+    state: str
+    primary: str = ""
+    epoch: int = 0
+    in_flight: int = 0
+    waiting: int = 0
+    hold_run: str = ""
+
+
+class AgentState(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer of ``GET /v1/state``. ``record_s_ago`` is the age of the last linearizable read (``None``: never)."""
+
+    site: str
+    provider: str
+    role: str
+    version: str
+    boot: str
+    spec_serial: int
+    spec_digest: str
+    record: Record | None
+    record_s_ago: float | None
+    database: DatabaseFacts
+    services: tuple[ServiceFacts, ...]
+    gate: GateFacts
+    probes: tuple[ProbeFacts, ...]
+    serving: bool
+    unprotected_s: float
+    doing: str
+    trouble: tuple[str, ...] = ()
+    voter_leader: bool = False
+
+
+class SiteSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """One site from the operator's machine: its agent's answer, or why there is none (``error`` not empty)."""
+
+    site: str
+    state: AgentState | None
+    error: str
+    seen_s_ago: float | None
+
+
+class FleetSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything observed in one look. ``record_error`` says why ``record`` is unknown, when it is."""
+
+    sites: tuple[SiteSeen, ...]
+    record: Record | None
+    record_error: str = ""
+
+    def site(self, name: str) -> SiteSeen:
+        """The look at ``name``. Raises ``KeyError``."""
+        for seen in self.sites:
+            if seen.site == name:
+                return seen
+        raise KeyError(name)

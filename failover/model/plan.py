@@ -1,0 +1,223 @@
+"""A plan is data: steps of a closed set of actions, a digest, hazards. It is what is shown, approved, rehearsed,
+printed as a runbook and executed. The digest covers steps and hazards only: measured values would change each second
+and never match (safety F4)."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+
+import msgspec
+
+from failover.model.finding import Finding
+from failover.model.units import MemberId
+
+
+class Action(msgspec.Struct, frozen=True, kw_only=True, tag_field="do"):
+    """Root of the closed set of actions; ``engine`` maps each class to one handler and refuses an unknown one."""
+
+
+class ApplyStack(Action, tag="apply-stack"):
+    """Run the site's Pulumi stack until the provider has what it describes."""
+
+    site: str
+
+
+class DestroyStack(Action, tag="destroy-stack"):
+    """Remove everything the site's stack made."""
+
+    site: str
+
+
+class Enrol(Action, tag="enrol"):
+    """Have the host's own key signed by the fleet CA, once, proven by the bootstrap's token."""
+
+    site: str
+
+
+class PutSpec(Action, tag="put-spec"):
+    """Send the signed HostSpec. ``digest`` is its content's, so an unchanged spec is a step that is done already."""
+
+    site: str
+    digest: str
+
+
+class CreateRecord(Action, tag="create-record"):
+    """Write the first record: this copy may be born. Refused when a record exists."""
+
+    member: MemberId
+
+
+class AwaitPrimary(Action, tag="await-primary"):
+    """Wait until the site's keeper has PostgreSQL running as primary of this epoch or a later one."""
+
+    site: str
+
+
+class Migrate(Action, tag="migrate"):
+    """Run the app's migrations against the primary (repeatable by their own table)."""
+
+    site: str
+
+
+class AwaitProtected(Action, tag="await-protected"):
+    """Wait until the record lists at least one sync member and its standby streams."""
+
+
+class AwaitServing(Action, tag="await-serving"):
+    """Wait until the site's edge answers through an open gate."""
+
+    site: str
+
+
+class ClaimMove(Action, tag="claim-move"):
+    """Write ``move`` into the record: keepers stand down for this run while it is live (safety C2)."""
+
+    kind: str
+    source: MemberId
+    target: MemberId
+    budget_s: float
+
+
+class ClearMove(Action, tag="clear-move"):
+    """Take this run's ``move`` out of the record again."""
+
+
+class Checkpoint(Action, tag="checkpoint"):
+    """CHECKPOINT at the site, so that the stop inside the pause has little to write."""
+
+    site: str
+
+
+class HoldGates(Action, tag="hold-gates"):
+    """New transactions wait at every named site; agents release by themselves after ``budget_s`` (safety E2)."""
+
+    sites: tuple[str, ...]
+    budget_s: float
+
+
+class ReleaseGates(Action, tag="release-gates"):
+    """End this run's hold; each agent opens its gates to whoever the record says serves."""
+
+    sites: tuple[str, ...]
+
+
+class AwaitDrained(Action, tag="await-drained"):
+    """No open write transaction in PostgreSQL at the site (safety E2); leftovers past the budget are terminated."""
+
+    site: str
+    budget_s: float
+
+
+class StopPrimary(Action, tag="stop-primary"):
+    """The site's own keeper stops PostgreSQL cleanly for this run (a fence only stops oneself, safety G2)."""
+
+    site: str
+    budget_s: float
+
+
+class AwaitReceived(Action, tag="await-received"):
+    """The target has flushed WAL past the source's shutdown checkpoint."""
+
+    source: str
+    target: str
+    budget_s: float
+
+
+class CommitMove(Action, tag="commit-move"):
+    """Swap the record: epoch + 1, primary is the target, sync is the source. The commit step of a planned move."""
+
+    source: MemberId
+    target: MemberId
+
+
+class ApplyDns(Action, tag="apply-dns"):
+    """Make the zone's records right at one DNS provider, and ask its server. ``addresses`` for the public name,
+    ``primary`` for ``primary.<name>``."""
+
+    site: str
+    addresses: tuple[str, ...]
+    primary: str
+
+
+Actions = (
+    ApplyStack
+    | DestroyStack
+    | Enrol
+    | PutSpec
+    | CreateRecord
+    | AwaitPrimary
+    | Migrate
+    | AwaitProtected
+    | AwaitServing
+    | ClaimMove
+    | ClearMove
+    | Checkpoint
+    | HoldGates
+    | ReleaseGates
+    | AwaitDrained
+    | StopPrimary
+    | AwaitReceived
+    | CommitMove
+    | ApplyDns
+)
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One act. ``undo`` is the action that takes it back (``None``: nothing to take back).
+
+    ``after`` names steps that must be done first; steps of one ``lane`` run in order, different lanes side by side.
+    ``required`` false: a failure is reported and the run goes on (a dead provider's DNS must not stop a rescue).
+    ``command``, ``check`` and ``back`` are what a person types to do, to look, and to take it back.
+    """
+
+    id: str
+    title: str
+    action: Actions
+    why: str
+    site: str = ""
+    timeout_s: float = 30.0
+    undo: Actions | None = None
+    commit: bool = False
+    required: bool = True
+    lane: str = ""
+    after: tuple[str, ...] = ()
+    command: str = ""
+    check: str = ""
+    back: str = ""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """Steps in order. At most one is the commit step: undo before it, only forward after it."""
+
+    verb: str
+    summary: str
+    steps: tuple[Step, ...]
+    hazards: tuple[str, ...] = ()
+    promise: str = ""
+    measured: tuple[str, ...] = ()
+    needs_fleet_lease: bool = True
+
+    @property
+    def digest(self) -> str:
+        """12 hex digits over steps and hazards; approval names it."""
+        content = msgspec.json.encode((self.verb, self.steps, sorted(self.hazards)))
+        return hashlib.sha256(content).hexdigest()[:12]
+
+    @property
+    def empty(self) -> bool:
+        """Nothing to do."""
+        return not self.steps
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+    """The planner's "no": an answer with its reasons, not an exception."""
+
+    verb: str
+    summary: str
+    findings: tuple[Finding, ...]
+
+
+def seconds(value: timedelta) -> float:
+    """A budget as plans carry it."""
+    return value.total_seconds()

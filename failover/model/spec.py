@@ -1,0 +1,110 @@
+"""HostSpec: everything that should run on one host. Made by ``planner/hostspec.py``, signed, sent to the agent's API.
+
+Contains secrets (database passwords): it is stored mode 0600 on its host and never logged; ``repr`` hides them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True):
+    """How the agent knows that a service answers: a TCP connect, or an HTTP GET that returns 200."""
+
+    address: str
+    port: int
+    http_path: str = ""
+
+
+class File(msgspec.Struct, frozen=True, kw_only=True):
+    """A file below the host's folder, written before its service starts. ``{host}`` in ``text`` becomes that folder."""
+
+    path: str
+    text: str
+    mode: int = 0o600
+
+    def __repr__(self) -> str:
+        return f"File(path={self.path!r}, text=**redacted**)"
+
+
+class ServiceSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One process. ``command[0]`` is a well-known program (python, etcd, haproxy, pdns_server) found by the agent on
+    its own host, so the spec names no machine path; ``{host}`` becomes the host's folder everywhere.
+
+    ``start`` "when_primary": stopped while this site is a standby (safety E4). ``once`` commands run to their end
+    before the service starts and must be repeatable. ``gate`` names the socket the agent drives (below the folder).
+    """
+
+    name: str
+    command: tuple[str, ...]
+    environment: dict[str, str] = msgspec.field(default_factory=dict)
+    files: tuple[File, ...] = ()
+    once: tuple[tuple[str, ...], ...] = ()
+    start: str = "always"
+    ready: Ready | None = None
+    gate: str = ""
+    stop_timeout_s: float = 3.0
+    reload_signal: int = 0
+
+    def digest(self) -> str:
+        """Changes when, and only when, the process must be started anew."""
+        return hashlib.sha256(msgspec.json.encode(self)).hexdigest()
+
+
+class DatabaseSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """The PostgreSQL part. Agents touch PostgreSQL only when this part's digest changed."""
+
+    port: int
+    database: str
+    app_role: str = "app"
+    app_password: str
+    replication_password: str
+    keeper_password: str
+    settings: dict[str, str] = msgspec.field(default_factory=dict)
+
+    def digest(self) -> str:
+        """Changes when PostgreSQL's configuration must change."""
+        return hashlib.sha256(msgspec.json.encode(self)).hexdigest()
+
+    def __repr__(self) -> str:
+        return f"DatabaseSpec(port={self.port}, database={self.database!r}, passwords=**redacted**)"
+
+
+class Peer(msgspec.Struct, frozen=True, kw_only=True):
+    """Another site of the fleet as this host reaches it. ``database_port`` 0: no database there."""
+
+    site: str
+    provider: str
+    address: str
+    agent_port: int
+    database_port: int = 0
+    edge_forward_port: int = 0
+
+
+class HostSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything one host should be. ``serial`` grows with each change; an agent refuses an older one."""
+
+    fleet: str
+    site: str
+    serial: int
+    role: str
+    preferred: bool
+    peers: tuple[Peer, ...]
+    record_endpoints: tuple[str, ...]
+    services: tuple[ServiceSpec, ...]
+    database: DatabaseSpec | None = None
+    migrate: ServiceSpec | None = None
+    probe_every_s: float
+    probe_failures: int
+    probe_timeout_s: float
+    standby_stale_s: float
+    fresh_s: float
+    keeper_lease_s: float
+    promote: str
+    on_standby_loss: str
+
+    def digest(self) -> str:
+        """Identity of the content, without ``serial``: equal digests mean nothing to do."""
+        return hashlib.sha256(msgspec.json.encode(msgspec.structs.replace(self, serial=0))).hexdigest()

@@ -1,0 +1,1 @@
+"""Whole operations: inspect reads, carry_out is the one path of every change."""

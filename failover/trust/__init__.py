@@ -1,0 +1,1 @@
+"""Fleet CA, enrolment, signatures and secrets."""
