@@ -26,14 +26,16 @@ class DatabaseFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     ``state``: "absent" (no data directory), "stopped", "starting", "primary", "standby". ``member`` is the id kept
     beside the data directory ("" when none). ``names`` are the sync names configured; ``names_proven`` those shown by
-    B2 to be in force since this start. ``position`` is the write position of a primary, the flushed receive position
-    of a standby; ``open_writes`` counts sessions with an assigned transaction id.
+    B2 to be in force since this start. ``fork_lsn`` is where the timeline left its parent (0 on the first). ``position`` is the write position of a primary, the flushed receive position
+    of a standby; ``open_writes`` counts sessions with an assigned transaction id. ``clean_shutdown``, ``was_primary`` and
+    ``checkpoint_lsn`` come from the control file and mean something only while it is stopped.
     """
 
     state: str
     member: str = ""
     system_identifier: str = ""
     timeline: int = 0
+    fork_lsn: Lsn = 0
     position: Lsn = 0
     replayed: Lsn = 0
     flushed: Lsn = 0
@@ -44,6 +46,7 @@ class DatabaseFacts(msgspec.Struct, frozen=True, kw_only=True):
     replicas: tuple[Replica, ...] = ()
     open_writes: int = 0
     clean_shutdown: bool = False
+    was_primary: bool = False
     checkpoint_lsn: Lsn = 0
 
 

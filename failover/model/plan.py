@@ -17,60 +17,60 @@ class Action(msgspec.Struct, frozen=True, kw_only=True, tag_field="do"):
     """Root of the closed set of actions; ``engine`` maps each class to one handler and refuses an unknown one."""
 
 
-class ApplyStack(Action, tag="apply-stack"):
+class ApplyStack(Action, frozen=True, kw_only=True, tag="apply-stack"):
     """Run the site's Pulumi stack until the provider has what it describes."""
 
     site: str
 
 
-class DestroyStack(Action, tag="destroy-stack"):
+class DestroyStack(Action, frozen=True, kw_only=True, tag="destroy-stack"):
     """Remove everything the site's stack made."""
 
     site: str
 
 
-class Enrol(Action, tag="enrol"):
+class Enrol(Action, frozen=True, kw_only=True, tag="enrol"):
     """Have the host's own key signed by the fleet CA, once, proven by the bootstrap's token."""
 
     site: str
 
 
-class PutSpec(Action, tag="put-spec"):
+class PutSpec(Action, frozen=True, kw_only=True, tag="put-spec"):
     """Send the signed HostSpec. ``digest`` is its content's, so an unchanged spec is a step that is done already."""
 
     site: str
     digest: str
 
 
-class CreateRecord(Action, tag="create-record"):
+class CreateRecord(Action, frozen=True, kw_only=True, tag="create-record"):
     """Write the first record: this copy may be born. Refused when a record exists."""
 
     member: MemberId
 
 
-class AwaitPrimary(Action, tag="await-primary"):
+class AwaitPrimary(Action, frozen=True, kw_only=True, tag="await-primary"):
     """Wait until the site's keeper has PostgreSQL running as primary of this epoch or a later one."""
 
     site: str
 
 
-class Migrate(Action, tag="migrate"):
+class Migrate(Action, frozen=True, kw_only=True, tag="migrate"):
     """Run the app's migrations against the primary (repeatable by their own table)."""
 
     site: str
 
 
-class AwaitProtected(Action, tag="await-protected"):
+class AwaitProtected(Action, frozen=True, kw_only=True, tag="await-protected"):
     """Wait until the record lists at least one sync member and its standby streams."""
 
 
-class AwaitServing(Action, tag="await-serving"):
+class AwaitServing(Action, frozen=True, kw_only=True, tag="await-serving"):
     """Wait until the site's edge answers through an open gate."""
 
     site: str
 
 
-class ClaimMove(Action, tag="claim-move"):
+class ClaimMove(Action, frozen=True, kw_only=True, tag="claim-move"):
     """Write ``move`` into the record: keepers stand down for this run while it is live (safety C2)."""
 
     kind: str
@@ -79,44 +79,44 @@ class ClaimMove(Action, tag="claim-move"):
     budget_s: float
 
 
-class ClearMove(Action, tag="clear-move"):
+class ClearMove(Action, frozen=True, kw_only=True, tag="clear-move"):
     """Take this run's ``move`` out of the record again."""
 
 
-class Checkpoint(Action, tag="checkpoint"):
+class Checkpoint(Action, frozen=True, kw_only=True, tag="checkpoint"):
     """CHECKPOINT at the site, so that the stop inside the pause has little to write."""
 
     site: str
 
 
-class HoldGates(Action, tag="hold-gates"):
+class HoldGates(Action, frozen=True, kw_only=True, tag="hold-gates"):
     """New transactions wait at every named site; agents release by themselves after ``budget_s`` (safety E2)."""
 
     sites: tuple[str, ...]
     budget_s: float
 
 
-class ReleaseGates(Action, tag="release-gates"):
+class ReleaseGates(Action, frozen=True, kw_only=True, tag="release-gates"):
     """End this run's hold; each agent opens its gates to whoever the record says serves."""
 
     sites: tuple[str, ...]
 
 
-class AwaitDrained(Action, tag="await-drained"):
+class AwaitDrained(Action, frozen=True, kw_only=True, tag="await-drained"):
     """No open write transaction in PostgreSQL at the site (safety E2); leftovers past the budget are terminated."""
 
     site: str
     budget_s: float
 
 
-class StopPrimary(Action, tag="stop-primary"):
+class StopPrimary(Action, frozen=True, kw_only=True, tag="stop-primary"):
     """The site's own keeper stops PostgreSQL cleanly for this run (a fence only stops oneself, safety G2)."""
 
     site: str
     budget_s: float
 
 
-class AwaitReceived(Action, tag="await-received"):
+class AwaitReceived(Action, frozen=True, kw_only=True, tag="await-received"):
     """The target has flushed WAL past the source's shutdown checkpoint."""
 
     source: str
@@ -124,14 +124,14 @@ class AwaitReceived(Action, tag="await-received"):
     budget_s: float
 
 
-class CommitMove(Action, tag="commit-move"):
+class CommitMove(Action, frozen=True, kw_only=True, tag="commit-move"):
     """Swap the record: epoch + 1, primary is the target, sync is the source. The commit step of a planned move."""
 
     source: MemberId
     target: MemberId
 
 
-class ApplyDns(Action, tag="apply-dns"):
+class ApplyDns(Action, frozen=True, kw_only=True, tag="apply-dns"):
     """Make the zone's records right at one DNS provider, and ask its server. ``addresses`` for the public name,
     ``primary`` for ``primary.<name>``."""
 

@@ -1,0 +1,92 @@
+"""The state of a fleet as it is shown: ``failover/status/v1``, what ``check`` concludes, what DNS servers answered.
+
+``None`` and "unknown" mean not known and are never read as good. Fields are only ever added.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import msgspec
+
+from failover.model.finding import Finding
+
+SCHEMA = "failover/status/v1"
+
+
+class SiteStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One site. ``role``: primary, standby, witness or unknown. ``exposure_s``: what a promotion of this site would
+    lose now, in seconds of acknowledged writes; ``None``: not known."""
+
+    name: str
+    provider: str
+    role: str
+    state: str
+    lag_bytes: int | None
+    exposure_s: float | None
+    gate: str
+    seen_s_ago: float | None
+    record_s_ago: float | None = None
+    serving: bool | None = None
+    member: str = ""
+    doing: str = ""
+    error: str = ""
+
+
+class RecordStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The record as it was read in this look."""
+
+    epoch: int
+    primary: str
+    sync: tuple[str, ...]
+    move: str = ""
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole view. ``proven_restore_age_s`` is ``None``: no restore was proven."""
+
+    schema: str = SCHEMA
+    fleet: str
+    status: str
+    summary: str
+    sites: tuple[SiteStatus, ...]
+    record: RecordStatus | None
+    record_error: str = ""
+    proven_restore_age_s: float | None = None
+    findings: tuple[Finding, ...] = ()
+
+
+class Level(IntEnum):
+    """As Nagios numbers them; ``check`` exits with these."""
+
+    OK = 0
+    WARNING = 1
+    CRITICAL = 2
+    UNKNOWN = 3
+
+
+class Figure(msgspec.Struct, frozen=True, kw_only=True):
+    """One measured value for graphs; ``None``: not known now."""
+
+    name: str
+    value: float | None
+    unit: str = ""
+    site: str = ""
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of ``check``."""
+
+    level: Level
+    summary: str
+    findings: tuple[Finding, ...]
+    figures: tuple[Figure, ...]
+    view: Status
+
+
+class NamesSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """What one authoritative server answered when asked directly, or why it did not."""
+
+    site: str
+    answers: dict[str, tuple[str, ...]] | None
+    error: str = ""
