@@ -1,0 +1,52 @@
+"""Probes of peers: PostgreSQL's first protocol byte, and the agents' state over mutual TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+import struct
+
+import httpx
+import msgspec
+
+from failover.model.observation import AgentState
+
+# SSLRequest (PostgreSQL protocol, "Message Formats"): length 8, code 80877103; the answer is one byte, S or N.
+_SSL_REQUEST = struct.pack("!ii", 8, 80877103)
+
+
+class NetworkProbe:
+    """Implements ``ports.probe.PeerProbe``."""
+
+    def __init__(self, tls: ssl.SSLContext) -> None:
+        limits = httpx.Limits(max_keepalive_connections=8, keepalive_expiry=60.0)
+        self._client = httpx.AsyncClient(verify=tls, limits=limits, trust_env=False)
+        self._decoder = msgspec.json.Decoder(AgentState)
+
+    async def database_answers(self, *, address: str, port: int, timeout_s: float) -> bool:
+        writer: asyncio.StreamWriter | None = None
+        try:
+            async with asyncio.timeout(timeout_s):
+                reader, writer = await asyncio.open_connection(address, port)
+                writer.write(_SSL_REQUEST)
+                return await reader.read(1) in (b"S", b"N")
+        except (OSError, TimeoutError):
+            return False
+        finally:
+            if writer is not None:
+                writer.transport.abort()
+
+    async def agent_state(self, *, address: str, port: int, timeout_s: float) -> AgentState | None:
+        try:
+            answer = await self._client.get(f"https://{address}:{port}/v1/state", timeout=timeout_s)
+            return self._decoder.decode(answer.content) if answer.status_code == 200 else None
+        except (httpx.HTTPError, msgspec.MsgspecError):
+            return None
+
+    async def nudge(self, *, address: str, port: int, timeout_s: float) -> None:
+        with contextlib.suppress(httpx.HTTPError):
+            await self._client.post(f"https://{address}:{port}/v1/nudge", timeout=timeout_s)
+
+    async def close(self) -> None:
+        await self._client.aclose()

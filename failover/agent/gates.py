@@ -1,0 +1,125 @@
+"""Tells every app process of this host whether it may run transactions, and against which site.
+
+The order is pure (``planner/gate.py``); here it is delivered at once when it changes, and renewed while it holds, so
+that a process whose agent died closes by itself when the freshness it was given runs out (safety E1).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from failover.agent.view import HostView, boot_s
+from failover.errors import FailoverError
+from failover.model.observation import GateFacts
+from failover.planner.gate import GateInputs, GateOrder, order, serves
+from failover.ports.probe import AppGate, GateAnswer
+
+_RENEW_S = 0.4
+
+
+class Gates:
+    """One ``AppGate`` per gated service."""
+
+    def __init__(self, view: HostView, make: Callable[[str], AppGate]) -> None:
+        self._view = view
+        self._make = make
+        self._gates: dict[str, AppGate] = {}
+        self._answers: dict[str, GateAnswer | None] = {}
+        self._told: dict[str, tuple[GateOrder, float]] = {}
+        self.poke = asyncio.Event()
+
+    async def run(self) -> None:
+        """Deliver orders until cancelled."""
+        while True:
+            self.poke.clear()
+            await self.deliver()
+            try:
+                await asyncio.wait_for(self.poke.wait(), 0.1)
+            except TimeoutError:
+                continue
+
+    def decide(self) -> GateOrder | None:
+        """The order for now; also keeps ``view.serving`` current."""
+        view, spec = self._view, self._view.spec
+        if spec is None or spec.database is None:
+            return None
+        inputs = self._inputs(fresh_s=spec.fresh_s)
+        was = view.serving
+        view.serving = serves(inputs) == "" and inputs.record is not None
+        view.order = order(inputs)
+        if view.serving != was:
+            view.changed.set()
+        return view.order
+
+    def _inputs(self, *, fresh_s: float) -> GateInputs:
+        view, record = self._view, self._view.record
+        epoch = -1
+        if record is not None and record.primary_site in view.peers:
+            peer = view.peers[record.primary_site]
+            if peer.state is not None and peer.state.serving and peer.state.record is not None:
+                epoch = peer.state.record.epoch
+        return GateInputs(
+            site=view.site,
+            record=record,
+            db=view.database,
+            evidence_at_s=view.evidence_s,
+            fresh_s=fresh_s,
+            recovered_lsn=view.recovered_lsn,
+            serving_peer_epoch=epoch,
+            hold=view.hold,
+            now_s=boot_s(),
+        )
+
+    async def deliver(self, *, wait_s: float = 0.0) -> None:
+        """Tell every process that does not know yet. ``wait_s``: only return when nothing is in flight (or after it)."""
+        wanted, spec = self.decide(), self._view.spec
+        if wanted is None or spec is None:
+            return
+        paths = {s.name: str(self._view.host_dir / s.gate) for s in spec.services if s.gate}
+        for name in [name for name in self._gates if name not in paths]:
+            del self._gates[name]
+            self._answers.pop(name, None)
+        now = boot_s()
+        due = [name for name in paths if wait_s or self._is_due(name, wanted, now)]
+        await asyncio.gather(*(self._tell(name, paths[name], wanted, wait_s) for name in due))
+
+    def _is_due(self, name: str, wanted: GateOrder, now: float) -> bool:
+        if name not in self._told or self._answers.get(name) is None:
+            return True
+        told, at_s = self._told[name]
+        same = (told.state, told.primary, told.epoch) == (wanted.state, wanted.primary, wanted.epoch)
+        return not same or now - at_s >= _RENEW_S
+
+    async def _tell(self, name: str, path: str, wanted: GateOrder, wait_s: float) -> None:
+        gate = self._gates.setdefault(name, self._make(path))
+        try:
+            self._answers[name] = await gate.tell(
+                state=wanted.state,
+                primary=wanted.primary,
+                epoch=wanted.epoch,
+                fresh_until_s=wanted.fresh_until_s,
+                wait_s=wait_s if wanted.state == "hold" else 0.0,
+            )
+            self._told[name] = (wanted, boot_s())
+            self._view.trouble.pop(f"gate {name}", None)
+        except FailoverError as error:
+            self._answers[name] = None
+            self._view.trouble[f"gate {name}"] = str(error)
+
+    def facts(self) -> GateFacts:
+        """All processes as one: open only when every one of them is."""
+        view, wanted = self._view, self._view.order
+        answers = list(self._answers.values())
+        known = [answer for answer in answers if answer is not None]
+        states = {answer.state for answer in known}
+        unknown = len(known) < len(answers) or not answers
+        state = "unknown" if unknown else (states.pop() if len(states) == 1 else "hold")
+        return GateFacts(
+            state=state,
+            primary=wanted.primary if wanted else "",
+            epoch=wanted.epoch if wanted else 0,
+            in_flight=sum(answer.in_flight for answer in known),
+            waiting=sum(answer.waiting for answer in known),
+            hold_run=view.hold.run if view.hold is not None and boot_s() < view.hold.until_s else "",
+        )

@@ -1,0 +1,293 @@
+"""Performs what ``planner/keeper.decide`` says, one action at a time. Decides nothing itself.
+
+One keeper per data directory: ``main`` holds a lock for life (safety C3).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+
+from failover.agent.follower import Follower
+from failover.agent.gates import Gates
+from failover.agent.view import HostView, boot_s
+from failover.agent.watch import FlushWatch
+from failover.errors import FailoverError, Refused, Unreachable
+from failover.model.observation import DatabaseFacts
+from failover.model.units import member_id
+from failover.planner import keeper as decisions
+from failover.planner.verdict import Opinion
+from failover.ports.database import Database, Upstream
+
+log = logging.getLogger("failover.keeper")
+_ROUTINE = (decisions.PUBLISH, "primary, protected")
+
+_TICK_S = 0.2
+_SOON_S = 0.004
+_BEAT_S = 0.5
+_PUBLISH_S = 2.0
+_NOT_STREAMING_S = 20.0
+_OPINION_S = 2.0
+
+
+class Keeper:
+    """Keeps the local PostgreSQL in step with the record."""
+
+    def __init__(self, view: HostView, database: Database, follower: Follower, gates: Gates) -> None:
+        self._view = view
+        self._database = database
+        self._follower = follower
+        self._gates = gates
+        self._turn = asyncio.Lock()
+        spec = view.spec
+        self._watch = FlushWatch(stale_s=spec.standby_stale_s if spec is not None else 1.5)
+        self._start_permit = 0
+        self._rejoin_failed = False
+        self._not_streaming_since: float | None = None
+        self._gave_up_move = ""
+        self._next_beat = 0.0
+        self._next_publish = 0.0
+        self._next_slots = 0.0
+        self._counted_at = boot_s()
+        self._said = ""
+
+    async def run(self) -> None:
+        """Keep it for ever. A failed action is shown, and the next look decides again."""
+        while True:
+            self._view.changed.clear()
+            async with self._turn:
+                soon = await self._once()
+            try:
+                await asyncio.wait_for(self._view.changed.wait(), _SOON_S if soon else _TICK_S)
+            except TimeoutError:
+                continue
+
+    async def _once(self) -> bool:
+        """One look, one decision, one act; True when the next look should come at once."""
+        await self._look()
+        action = decisions.decide(self._facts())
+        if action.why != self._said:
+            level = logging.DEBUG if {action.why, self._said} <= set(_ROUTINE) else logging.WARNING
+            log.log(level, "%s: %s", type(action).__name__, action.why)
+            self._said = action.why
+        self._view.doing = action.why
+        self._note("keeper", action.why if isinstance(action, decisions.Idle) and action.trouble else "")
+        if isinstance(action, decisions.Idle):
+            return self._unsettled()
+        try:
+            await self._perform(action)
+            self._note("database", "")
+        except (FailoverError, OSError) as error:
+            self._note("database", str(error))
+            log.warning("%s failed: %s", type(action).__name__, error)
+            await asyncio.sleep(0.1)
+        return True
+
+    def _note(self, key: str, text: str) -> None:
+        if text:
+            self._view.trouble[key] = text
+        else:
+            self._view.trouble.pop(key, None)
+
+    def _unsettled(self) -> bool:
+        """The record says that this site is primary and it does not serve yet: every millisecond is an outage."""
+        view, record = self._view, self._view.record
+        return (
+            record is not None
+            and record.primary_site == view.site
+            and view.database.state == "primary"
+            and not view.serving
+        )
+
+    # --- looking ---------------------------------------------------------------------------------------------------
+
+    async def _look(self) -> None:
+        view = self._view
+        db = await self._database.facts()
+        view.database = db
+        now = boot_s()
+        if db.state != "primary":
+            view.recovered_lsn = None
+        elif view.recovered_lsn is None:
+            view.recovered_lsn = db.position
+        if db.state == "primary":
+            await self._look_as_primary(db, now)
+        self._count_streaming(db, now)
+        self._gates.decide()
+        self._gates.poke.set()
+
+    async def _look_as_primary(self, db: DatabaseFacts, now: float) -> None:
+        view, record = self._view, self._view.record
+        self._watch.look(db, now_s=now)
+        if record is None:
+            return
+        if view.serving and not record.sync:
+            view.unprotected_s += now - self._counted_at
+        self._counted_at = now
+        with contextlib.suppress(Unreachable):
+            if now >= self._next_beat and record.primary == db.member:
+                self._next_beat = now + _BEAT_S
+                self._watch.beat(at_s=now, lsn=await self._database.heartbeat())
+            if now >= self._next_slots:
+                self._next_slots = now + _PUBLISH_S
+                await self._database.ensure_slots([*self._copies().values()])
+        heard = self._watch.heard_from_all(record.sync, db)
+        if heard is not None and record.primary == db.member:
+            view.evidence_s = max(view.evidence_s or 0.0, heard)
+
+    def _count_streaming(self, db: DatabaseFacts, now: float) -> None:
+        if db.state != "standby" or db.streaming or not self._upstream_ready():
+            self._not_streaming_since = None
+            return
+        self._not_streaming_since = self._not_streaming_since or now
+        if now - self._not_streaming_since > _NOT_STREAMING_S:
+            self._rejoin_failed = True
+
+    def _copies(self) -> dict[str, str]:
+        copies = {}
+        for site, peer in self._view.peers.items():
+            if peer.state is not None and peer.state.database.member:
+                copies[site] = peer.state.database.member
+        return copies
+
+    def _upstream_ready(self) -> bool:
+        record = self._view.record
+        peer = self._view.peers.get(record.primary_site) if record is not None else None
+        if record is None or peer is None or peer.state is None or boot_s() - peer.state_at_s > _OPINION_S:
+            return False
+        return peer.state.database.state == "primary" and peer.state.database.member == record.primary
+
+    def _opinions(self, site: str) -> tuple[Opinion, ...]:
+        """This host's verdict and every peer's that is fresh enough to count."""
+        view = self._view
+        opinions = [Opinion(observer=view.site, provider=view.provider, verdict=view.verdict_on(site))]
+        for name, peer in view.peers.items():
+            if name == site or peer.state is None or boot_s() - peer.state_at_s > _OPINION_S:
+                continue
+            for probe in peer.state.probes:
+                if probe.site == site:
+                    opinions.append(Opinion(observer=name, provider=peer.peer.provider, verdict=probe.verdict))
+        return tuple(opinions)
+
+    def _facts(self) -> decisions.KeeperFacts:
+        view, record, db = self._view, self._view.record, self._view.database
+        spec = view.spec
+        now = boot_s()
+        age = now - view.move_seen[1]
+        if record is not None and record.move is not None and record.move.run == self._gave_up_move:
+            age = record.move.budget_s + 1.0
+        publish = 0
+        if now >= self._next_publish and record is not None and record.sync and db.state == "primary":
+            flushed = {r.application_name: r.flush_lsn for r in db.replicas}
+            publish = min(flushed.get(member, 0) for member in record.sync)
+        sites = [peer.peer for peer in view.peers.values() if peer.peer.database_port]
+        return decisions.KeeperFacts(
+            site=view.site,
+            record=record,
+            db=db,
+            start_permit=self._start_permit,
+            move_age_s=age,
+            lost=self._watch.lost(db, now_s=now) if db.state == "primary" else frozenset(),
+            caught_up=self._watch.caught_up(db),
+            copies=self._copies(),
+            opinions={peer.site: self._opinions(peer.site) for peer in sites},
+            providers={view.site: view.provider, **{p.peer.site: p.peer.provider for p in view.peers.values()}},
+            upstream_ready=self._upstream_ready(),
+            rejoin_failed=self._rejoin_failed,
+            publish_flush=publish,
+            promote=spec.promote if spec is not None else "ask",
+            on_standby_loss=spec.on_standby_loss if spec is not None else "stall",
+        )
+
+    # --- doing -----------------------------------------------------------------------------------------------------
+
+    async def _perform(self, action: decisions.KeeperAction) -> None:
+        db = self._database
+        match action:
+            case decisions.CreateDatabase(member=member):
+                await db.create(member)
+            case decisions.Swap():
+                await self._swap(action)
+            case decisions.StartPrimary(names=names):
+                # The permit is for one start: a crash loop must swap again each time (safety C2).
+                self._start_permit = 0
+                await db.start_primary(names)
+            case decisions.StartStandby(upstream=upstream, names=names):
+                await db.start_standby(self._upstream(upstream) if upstream else None, names)
+            case decisions.StopDatabase():
+                await db.stop(clean=False, budget_s=2.0)
+            case decisions.SetNames(names=names):
+                await db.set_names(names)
+            case decisions.ProveNames(names=names):
+                self._watch.proved(names, await db.prove_names(names))
+            case decisions.Follow(upstream=upstream):
+                await db.follow(self._upstream(upstream))
+            case decisions.Promote(timelines=timelines):
+                await db.promote(timelines)
+            case decisions.Seed(upstream=upstream):
+                await db.seed(self._upstream(upstream), member_id(self._view.site, secrets.token_hex(4)))
+                self._rejoin_failed = False
+            case decisions.Rejoin():
+                await self._rejoin(action)
+            case _:
+                raise NotImplementedError(f"no performer for {type(action).__name__}")
+
+    async def _swap(self, action: decisions.Swap) -> None:
+        self._next_publish = boot_s() + _PUBLISH_S
+        done = await self._follower.swap(action.expected_revision, action.new)
+        if done and action.permits_start:
+            self._start_permit = action.new.revision
+
+    async def _rejoin(self, action: decisions.Rejoin) -> None:
+        upstream = self._upstream(action.upstream)
+        if not action.rewind:
+            await self._database.stop(clean=False, budget_s=5.0)
+            await self._database.discard()
+            self._rejoin_failed = False
+            return
+        evidence = await self._database.save_evidence(action.fork_lsn)
+        log.warning("evidence: %s commits past the fork saved in %s", evidence.commits, evidence.folder)
+        new = member_id(self._view.site, secrets.token_hex(4))
+        self._rejoin_failed = not await self._database.rewind(upstream, new)
+
+    def _upstream(self, site: str) -> Upstream:
+        peer = self._view.peers[site].peer
+        return Upstream(site=site, address=peer.address, port=peer.database_port)
+
+    # --- asked by a run --------------------------------------------------------------------------------------------
+
+    async def stop_for(self, run: str, *, budget_s: float) -> DatabaseFacts:
+        """Stop PostgreSQL for a planned move. Raises ``Refused`` when the record does not carry that move from here."""
+        async with self._turn:
+            record = await self._follower.look()
+            move = record.move if record is not None else None
+            if (
+                move is None
+                or move.run != run
+                or move.kind != "switchover"
+                or move.source != self._view.database.member
+            ):
+                raise Refused(f"the record carries no move of {run} from this site", hint="failover status")
+            if boot_s() - self._view.move_seen[1] > move.budget_s:
+                raise Refused(f"the budget of {run} is over", hint="failover switchover again")
+            if (await self._database.facts()).state == "primary" and record is not None:
+                with contextlib.suppress(Unreachable):
+                    await self._database.end_strangers(record.sync)
+                self._start_permit = 0
+                if not await self._database.stop(clean=True, budget_s=budget_s):
+                    # A standby that does not acknowledge kept it from stopping for a minute (safety D1): open again.
+                    self._gave_up_move = run
+                    raise Refused(f"PostgreSQL did not stop within {budget_s:.1f} s; it is started again")
+            self._view.database = await self._database.facts()
+            return self._view.database
+
+    async def received(self, lsn: int, *, until_s: float) -> DatabaseFacts:
+        """Wait until this standby has flushed past ``lsn``, or the deadline."""
+        while True:
+            facts = await self._database.facts()
+            if facts.position > lsn or boot_s() >= until_s:
+                self._view.database = facts
+                return facts
+            await asyncio.sleep(0.003)

@@ -1,0 +1,220 @@
+"""The host process: wires adapters to the agent's parts and runs them. Started by the host's supervisor or systemd."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import signal
+import socket
+import ssl
+import sys
+import time
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import uvicorn
+from starlette.applications import Starlette
+
+from failover.adapters.gate import SocketGate
+from failover.adapters.haproxy import Edge
+from failover.adapters.postgres import LocalPostgres
+from failover.adapters.probe import NetworkProbe
+from failover.adapters.processes import DetachedProcesses
+from failover.adapters.record_etcd import EtcdRecordStore
+from failover.adapters.record_etcd_leader import EtcdVoters
+from failover.agent import api, enrol
+from failover.agent.duties import Duties, Parts
+from failover.agent.edge import EdgeLoop
+from failover.agent.follower import Follower
+from failover.agent.gates import Gates
+from failover.agent.keeper import Keeper
+from failover.agent.leader import LeaderLoop
+from failover.agent.prober import Prober
+from failover.agent.services import Services
+from failover.agent.view import HostView
+from failover.model.bootstrap import Bootstrap
+from failover.model.secret import Secret
+from failover.model.spec import HostSpec
+from failover.trust.ca import write_private
+from failover.trust.signatures import Verifier
+
+log = logging.getLogger("failover.agent")
+_EDGE_SOCKET = "run/edge.sock"
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without signal handlers: the agent's own loop ends it."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone."""
+        yield
+
+
+class Agent:
+    """One host's agent. ``run`` returns when there is news that its wiring depends on."""
+
+    def __init__(self, host_dir: Path, bootstrap: Bootstrap) -> None:
+        self._host_dir = host_dir
+        self._bootstrap = bootstrap
+        self._trust = enrol.HostTrust(host_dir, bootstrap)
+        self._spec_file = host_dir / "spec.json"
+        self._restart = asyncio.Event()
+
+    async def run(self) -> bool:
+        """Serve until enrolled, or until a spec changes the wiring. True: nothing was wired yet, so this process may
+        go on; false: a new process should take over what runs."""
+        listener = socket.create_server((self._bootstrap.address, self._bootstrap.agent_port), backlog=128)
+        if not self._trust.enrolled:
+            await self._wait_for_enrolment(listener)
+            return True
+        view = HostView(host_dir=self._host_dir, site=self._bootstrap.site, provider=self._bootstrap.provider)
+        processes = DetachedProcesses()
+        duties = Duties(view, version=self._bootstrap.agent_version, processes=processes, on_spec=self._new_spec)
+        spec = self._load_spec()
+        self._view = view
+        work: list[Coroutine[Any, Any, None]] = []
+        if spec is not None:
+            view.adopt_spec(spec)
+            work = self._wire(view, spec, duties, processes)
+        verifier = Verifier(ca_pem=self._bootstrap.fleet_ca_pem, fleet=self._bootstrap.fleet, site=self._bootstrap.site)
+        server = self._server(api.application(duties, verifier), self._trust.server_context())
+        tasks = [asyncio.create_task(one) for one in work]
+        tasks.append(asyncio.create_task(server.serve(sockets=[listener]), name="api"))
+        tasks.append(asyncio.create_task(self._restart_wait(), name="restart"))
+        done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        for task in done:
+            task.result()
+        for task in pending:
+            task.cancel()
+        await asyncio.wait(pending, timeout=1.0)
+        listener.close()
+        return spec is None
+
+    async def _restart_wait(self) -> None:
+        await self._restart.wait()
+        await asyncio.sleep(0.05)  # let the answer to the request that asked for it leave
+
+    def _server(self, application: Starlette, tls: ssl.SSLContext) -> _Server:
+        config = uvicorn.Config(
+            application, log_level="warning", access_log=False, lifespan="off", timeout_keep_alive=75, loop="none",
+            ssl_certfile=str(self._trust.certificate), ssl_keyfile=str(self._trust.key),
+        ) if self._trust.enrolled else uvicorn.Config(
+            application, log_level="warning", access_log=False, lifespan="off", loop="none"
+        )  # fmt: skip
+        config.load()
+        config.ssl = tls
+        return _Server(config)
+
+    async def _wait_for_enrolment(self, listener: socket.socket) -> None:
+        enrolled = asyncio.Event()
+        application = enrol.application(self._trust, Secret(self._bootstrap.token), enrolled)
+        server = self._server(application, self._trust.provisional_context())
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        await enrolled.wait()
+        server.should_exit = True
+        await serving
+        listener.close()
+
+    def _load_spec(self) -> HostSpec | None:
+        if not self._spec_file.exists():
+            return None
+        return msgspec.json.decode(self._spec_file.read_bytes(), type=HostSpec)
+
+    def _new_spec(self, spec: HostSpec) -> None:
+        """Services are reconciled in place; anything the wiring depends on is taken by a new process, which adopts
+        what runs."""
+        write_private(self._spec_file, msgspec.json.encode(spec).decode())
+        old = self._view.spec
+        if old is None:
+            self._restart.set()
+            return
+        blank = msgspec.structs.replace
+        same_wiring = blank(old, serial=0, services=(), migrate=None) == blank(
+            spec, serial=0, services=(), migrate=None
+        )
+        if same_wiring:
+            self._view.adopt_spec(spec)
+        else:
+            self._restart.set()
+
+    def _wire(
+        self, view: HostView, spec: HostSpec, duties: Duties, processes: DetachedProcesses
+    ) -> list[Coroutine[Any, Any, None]]:
+        client_tls = self._trust.client_context()
+        store = EtcdRecordStore(fleet=spec.fleet, endpoints=spec.record_endpoints, tls=client_tls)
+        follower = Follower(
+            view, store, lease_file=self._host_dir / "run" / "keeper-lease.json", lease_ttl_s=spec.keeper_lease_s
+        )
+        services = Services(view, processes)
+        parts = Parts(services=services, follower=follower)
+        work = [follower.run(), services.run(), Prober(view, NetworkProbe(client_tls)).run()]
+        if any(service.name == "etcd" for service in spec.services):
+            voters = EtcdVoters(endpoints=spec.record_endpoints[:2], tls=client_tls)
+            work.append(LeaderLoop(view, voters).run())
+        if spec.database is not None:
+            peers = [f"{p.site}={p.address}:{p.database_port}" for p in spec.peers]
+            database = LocalPostgres(
+                host_dir=self._host_dir,
+                site=spec.site,
+                address=self._bootstrap.address,
+                spec=spec.database,
+                peers=peers,
+                processes=processes,
+            )
+            parts.database = database
+            parts.gates = Gates(view, SocketGate)
+            parts.keeper = Keeper(view, database, follower, parts.gates)
+            edge = EdgeLoop(view, Edge(self._host_dir / _EDGE_SOCKET))
+            work += [follower.keep_lease(), parts.gates.run(), parts.keeper.run(), edge.run()]
+        duties.parts = parts
+        return work
+
+
+def _lock_for_life(host_dir: Path) -> int:
+    """One agent per host (safety C3): the lock is held until this process ends. A predecessor that still holds it
+    after a second is frozen or stuck, and is killed before anything is touched."""
+    path = host_dir / "run" / "agent.lock"
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    for attempt in range(200):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            text = os.pread(descriptor, 32, 0).decode() or "0"
+            if attempt == 20 and int(text) > 1:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(text), signal.SIGKILL)
+            time.sleep(0.05)
+    else:
+        sys.exit(f"another agent holds {path} and does not end")
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    return descriptor
+
+
+def main() -> None:
+    """Command line: ``--host-dir DIR``."""
+    parser = argparse.ArgumentParser(prog="failover agent")
+    parser.add_argument("--host-dir", type=Path, required=True)
+    host_dir: Path = parser.parse_args().host_dir.absolute()
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    os.umask(0o077)
+    bootstrap = msgspec.json.decode((host_dir / "bootstrap.json").read_bytes(), type=Bootstrap)
+    lock = _lock_for_life(host_dir)
+    while asyncio.run(Agent(host_dir, bootstrap).run()):
+        log.warning("enrolled, or the first spec is here")
+    log.warning("agent ends to be started anew")
+    os.close(lock)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""The prober: looks at every peer at a steady pace, so that its silence and its peers' can be told apart.
+
+A peer's agent is asked only while its database (if it has one) answers: after a provider died nothing of ours calls
+it but the one-byte probe that waits for its return.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from failover.agent.view import HostView, PeerView, boot_s
+from failover.planner.verdict import DOWN
+from failover.ports.probe import PeerProbe
+
+_STATE_EVERY_S = 0.5
+_STATE_SOON_S = 0.02
+
+
+class Prober:
+    """Runs one loop per peer until cancelled."""
+
+    def __init__(self, view: HostView, probe: PeerProbe) -> None:
+        self._view = view
+        self._probe = probe
+        self._loops: dict[str, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Keep one loop per peer of the current spec."""
+        try:
+            while True:
+                for site, peer in self._view.peers.items():
+                    if site not in self._loops or self._loops[site].done():
+                        self._loops[site] = asyncio.create_task(self._watch(peer), name=f"probe {site}")
+                for site in [site for site in self._loops if site not in self._view.peers]:
+                    self._loops.pop(site).cancel()
+                await asyncio.sleep(1.0)
+        finally:
+            for loop in self._loops.values():
+                loop.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.gather(*self._loops.values(), return_exceptions=True)
+
+    async def _watch(self, peer: PeerView) -> None:
+        next_probe, next_state = boot_s(), boot_s()
+        while self._view.spec is not None:
+            spec = self._view.spec
+            now = boot_s()
+            if now >= next_probe:
+                await self._probe_database(peer, spec.probe_timeout_s)
+                next_probe = max(next_probe + spec.probe_every_s, boot_s())
+            if boot_s() >= next_state and self._may_ask(peer):
+                await self._ask_agent(peer, timeout_s=max(spec.probe_timeout_s * 2, 0.5))
+                next_state = boot_s() + (_STATE_SOON_S if self._urgent(peer) else _STATE_EVERY_S)
+            soon = _STATE_SOON_S if self._urgent(peer) else spec.probe_every_s
+            await asyncio.sleep(max(min(next_probe - boot_s(), soon), 0.005))
+
+    def _may_ask(self, peer: PeerView) -> bool:
+        return not peer.peer.database_port or peer.database.failures == 0 or self._stopping(peer)
+
+    def _stopping(self, peer: PeerView) -> bool:
+        """During a planned stop the database is down on purpose while its agent has news."""
+        record = self._view.record
+        return record is not None and record.move is not None and record.move.kind == "switchover"
+
+    def _urgent(self, peer: PeerView) -> bool:
+        """The record names this peer primary and we do not know yet that it serves, or another observer's word decides
+        about a primary that we find down."""
+        record = self._view.record
+        if record is None:
+            return False
+        if record.primary_site == peer.peer.site:
+            serving = peer.state is not None and peer.state.serving and peer.state.record is not None
+            known = serving and peer.state is not None and peer.state.record is not None
+            return not (known and peer.state.record.epoch == record.epoch) and self._may_ask(peer)  # type: ignore[union-attr]
+        if record.primary_site == self._view.site:
+            return False
+        return self._view.verdict_on(record.primary_site) == DOWN
+
+    async def _probe_database(self, peer: PeerView, timeout_s: float) -> None:
+        if not peer.peer.database_port:
+            return
+        ok = await self._probe.database_answers(
+            address=peer.peer.address, port=peer.peer.database_port, timeout_s=timeout_s
+        )
+        before = self._view.verdict_on(peer.peer.site)
+        peer.database = peer.database.after(ok=ok, at_s=boot_s())
+        if self._view.verdict_on(peer.peer.site) != before:
+            self._view.changed.set()
+
+    async def _ask_agent(self, peer: PeerView, *, timeout_s: float) -> None:
+        asked = boot_s()
+        state = await self._probe.agent_state(address=peer.peer.address, port=peer.peer.agent_port, timeout_s=timeout_s)
+        peer.agent = peer.agent.after(ok=state is not None, at_s=boot_s())
+        if state is None:
+            return
+        before = peer.state
+        peer.state, peer.state_at_s = state, asked
+        mine = self._view.record
+        if state.record is not None and (mine is None or state.record.revision > mine.revision):
+            self._view.look_now.set()
+        news = before is None or (before.serving, before.database.member, before.database.state, before.probes) != (
+            state.serving,
+            state.database.member,
+            state.database.state,
+            state.probes,
+        )
+        if news:
+            self._view.changed.set()

@@ -1,0 +1,160 @@
+"""Starts, adopts and watches the host's services, so that what runs is what the spec says. PostgreSQL is the keeper's.
+
+A service whose digest did not change is never touched; one that died is started again, slower each time it dies at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import msgspec
+
+from failover.agent.view import HostView, boot_s
+from failover.errors import FailoverError, Unreachable
+from failover.model.observation import ServiceFacts
+from failover.model.spec import ServiceSpec
+from failover.ports.processes import Handle, Processes
+
+_PAUSES_S = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
+
+
+class _Known(msgspec.Struct, kw_only=True):
+    """What the registry on disk says of one service; it outlives the agent."""
+
+    handle: Handle
+    digest: str
+    started_s: float
+    starts: int
+
+
+class Services:
+    """Reconciles until cancelled."""
+
+    def __init__(self, view: HostView, processes: Processes) -> None:
+        self._view = view
+        self._processes = processes
+        self._registry = view.host_dir / "run" / "services.json"
+        self._known: dict[str, _Known] = self._load()
+        self._quick_deaths: dict[str, int] = {}
+        self._not_before: dict[str, float] = {}
+        self._done_once: set[str] = set()
+
+    async def run(self) -> None:
+        """Reconcile for ever."""
+        while True:
+            await self.reconcile()
+            await asyncio.sleep(0.25)
+
+    async def reconcile(self) -> None:
+        """One pass. Services are independent: one that does not start keeps no other from starting."""
+        spec = self._view.spec
+        if spec is None:
+            return
+        wanted = {s.name: s for s in spec.services if s.start == "always" or self._view.serving}
+        for name in [name for name in self._known if name not in wanted]:
+            await self._stop(name, timeout_s=3.0)
+        await asyncio.gather(*(self._keep(service) for service in wanted.values()))
+
+    async def _keep(self, service: ServiceSpec) -> None:
+        name, known = service.name, self._known.get(service.name)
+        alive = known is not None and self._processes.alive(known.handle)
+        if known is not None and alive and known.digest == service.digest():
+            if boot_s() - known.started_s > 10:
+                self._quick_deaths.pop(name, None)
+            self._view.trouble.pop(f"service {name}", None)
+            return
+        if known is not None and alive:
+            await self._stop(name, timeout_s=service.stop_timeout_s)
+        elif known is not None and boot_s() - known.started_s < 10 and name not in self._not_before:
+            deaths = self._quick_deaths[name] = self._quick_deaths.get(name, 0) + 1
+            self._not_before[name] = boot_s() + _PAUSES_S[min(deaths, len(_PAUSES_S) - 1)]
+        if boot_s() < self._not_before.get(name, 0.0):
+            return
+        self._not_before.pop(name, None)
+        try:
+            await self._start(service, starts=known.starts + 1 if known is not None else 1)
+        except (FailoverError, OSError) as error:
+            self._view.trouble[f"service {name}"] = str(error)
+            self._quick_deaths[name] = self._quick_deaths.get(name, 0) + 1
+            self._not_before[name] = boot_s() + _PAUSES_S[min(self._quick_deaths[name], len(_PAUSES_S) - 1)]
+
+    async def _start(self, service: ServiceSpec, *, starts: int) -> None:
+        self.write_files(service)
+        environment = {key: self.filled(value) for key, value in service.environment.items()}
+        environment["FAILOVER_HOST_DIR"] = str(self._view.host_dir)
+        if service.digest() not in self._done_once:
+            for command in service.once:
+                await self._run_once(service, command, environment)
+            self._done_once.add(service.digest())
+        handle = self._processes.start(
+            [self.filled(word) for word in service.command],
+            environment=environment,
+            log=self._view.host_dir / "log" / f"{service.name}.log",
+        )
+        self._known[service.name] = _Known(handle=handle, digest=service.digest(), started_s=boot_s(), starts=starts)
+        self._save()
+
+    async def _run_once(self, service: ServiceSpec, command: tuple[str, ...], environment: dict[str, str]) -> None:
+        words = [self.filled(word) for word in command]
+        done = await asyncio.to_thread(self._processes.run, words, environment=environment, deadline_s=30.0)
+        if done.status != 0:
+            raise Unreachable(f"{service.name}: {command[0]} ended with {done.status}: {done.output[-300:]}")
+
+    async def _stop(self, name: str, *, timeout_s: float) -> None:
+        known = self._known.pop(name)
+        self._save()
+        await asyncio.to_thread(self._processes.stop, known.handle, number=signal.SIGTERM, timeout_s=timeout_s)
+
+    def write_files(self, service: ServiceSpec) -> None:
+        """Its files, atomically; parents are made."""
+        for file in service.files:
+            path = self._view.host_dir / file.path
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            temporary = path.with_name(f".{path.name}.new")
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, file.mode)
+            with os.fdopen(descriptor, "w") as stream:
+                stream.write(self.filled(file.text))
+            temporary.replace(path)
+
+    def filled(self, text: str) -> str:
+        """``{host}`` becomes this host's folder; everything else stays as it is."""
+        return text.replace("{host}", str(self._view.host_dir))
+
+    def facts(self) -> tuple[ServiceFacts, ...]:
+        """Every service of the spec."""
+        spec = self._view.spec
+        return tuple(self._one(service) for service in spec.services) if spec is not None else ()
+
+    def _one(self, service: ServiceSpec) -> ServiceFacts:
+        known = self._known.get(service.name)
+        if known is None:
+            state = "stopped" if service.start != "always" and not self._view.serving else "failed"
+            return ServiceFacts(name=service.name, state=state)
+        alive = self._processes.alive(known.handle)
+        return ServiceFacts(
+            name=service.name,
+            state="running" if alive else "failed",
+            pid=known.handle.pid if alive else 0,
+            starts=known.starts,
+            digest=known.digest,
+        )
+
+    def _load(self) -> dict[str, _Known]:
+        if not self._registry.exists():
+            return {}
+        try:
+            return msgspec.json.decode(self._registry.read_bytes(), type=dict[str, _Known])
+        except msgspec.MsgspecError:
+            # A registry cut short by a crash: the services it named still hold their ports, and their starts fail
+            # loudly, which is seen; forgetting them silently would not be.
+            self._view.trouble["services"] = f"{self._registry} is damaged: services of before are not adopted"
+            return {}
+
+    def _save(self) -> None:
+        self._registry.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self._registry.with_suffix(".new")
+        temporary.write_bytes(msgspec.json.encode(self._known))
+        Path(temporary).replace(self._registry)

@@ -1,0 +1,110 @@
+"""What this agent knows now, in one place. Changed only on the agent's event loop; nothing here decides."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+from failover.model.observation import AgentState, DatabaseFacts, ProbeFacts
+from failover.model.record import Record
+from failover.model.spec import HostSpec, Peer
+from failover.planner.gate import GateOrder, Hold
+from failover.planner.verdict import Tally, verdict
+
+
+def boot_s() -> float:
+    """CLOCK_BOOTTIME: it goes on while a laptop's lid is closed, and nobody can set it (safety D5)."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class PeerView:
+    """One peer: tallies of its probes, its agent's last answer and when that came."""
+
+    def __init__(self, peer: Peer) -> None:
+        self.peer = peer
+        self.database = Tally()
+        self.agent = Tally()
+        self.state: AgentState | None = None
+        self.state_at_s = 0.0
+
+
+class HostView:
+    """Shared by follower, prober, keeper, gates and API of one agent."""
+
+    def __init__(self, *, host_dir: Path, site: str, provider: str) -> None:
+        self.host_dir = host_dir
+        self.site = site
+        self.provider = provider
+        self.boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        self.spec: HostSpec | None = None
+        self.record: Record | None = None
+        self.record_read_s: float | None = None
+        self.record_absent = False
+        self.move_seen: tuple[str, float] = ("", 0.0)
+        self.database = DatabaseFacts(state="absent")
+        self.peers: dict[str, PeerView] = {}
+        self.hold: Hold | None = None
+        self.order: GateOrder | None = None
+        self.recovered_lsn: int | None = None
+        self.evidence_s: float | None = None
+        self.serving = False
+        self.unprotected_s = 0.0
+        self.doing = "starting"
+        self.trouble: dict[str, str] = {}
+        self.voter_leader = False
+        self.look_now = asyncio.Event()  # the follower should read the record
+        self.changed = asyncio.Event()  # the keeper should decide again
+
+    def adopt_spec(self, spec: HostSpec) -> None:
+        """Take a new spec; peers that stay keep their tallies."""
+        self.spec = spec
+        known = self.peers
+        self.peers = {peer.site: known.get(peer.site, PeerView(peer)) for peer in spec.peers}
+        for peer in spec.peers:
+            self.peers[peer.site].peer = peer
+        if spec.database is None:
+            self.doing = "witness"
+        self.changed.set()
+
+    def saw_record(self, record: Record | None, *, asked_at_s: float) -> None:
+        """A linearizable read that began at ``asked_at_s`` answered. An older epoch than one seen is never taken."""
+        if record is not None and self.record is not None and record.revision < self.record.revision:
+            return
+        self.record_absent = record is None
+        self.record_read_s = asked_at_s
+        self.evidence_s = max(self.evidence_s or 0.0, asked_at_s)
+        if record is None or record == self.record:
+            return
+        self.record = record
+        run = record.move.run if record.move is not None else ""
+        if run != self.move_seen[0]:
+            self.move_seen = (run, boot_s())
+        self.changed.set()
+
+    def verdict_on(self, site: str) -> str:
+        """This host's own verdict on a peer: its database's where it has one, else its agent's."""
+        view, spec = self.peers.get(site), self.spec
+        if view is None or spec is None:
+            return "unknown"
+        tally = view.database if view.peer.database_port else view.agent
+        return verdict(tally, failures_needed=spec.probe_failures, every_s=spec.probe_every_s, now_s=boot_s())
+
+    def probe_facts(self) -> tuple[ProbeFacts, ...]:
+        """For ``/v1/state``: what peers may use as this observer's opinion."""
+        now = boot_s()
+
+        def age(moment: float | None) -> float | None:
+            return None if moment is None else round(now - moment, 3)
+
+        return tuple(
+            ProbeFacts(
+                site=site,
+                database_failures=view.database.failures,
+                database_ok_s_ago=age(view.database.ok_at_s),
+                agent_failures=view.agent.failures,
+                agent_ok_s_ago=age(view.agent.ok_at_s),
+                verdict=self.verdict_on(site),
+            )
+            for site, view in self.peers.items()
+        )

@@ -1,0 +1,328 @@
+"""The keeper's decisions: the record and local facts in, one action out. Pure; the agent only performs it.
+
+Rules that code elsewhere must keep (safety A-C; each was broken by a measured loss before it was a rule):
+ * names in force at a primary always cover ``record.sync``; a member leaves the record before it leaves the names, and
+   enters the names (proven, B2) before it enters the record;
+ * PostgreSQL starts as primary only after a swap of the record by this very keeper (C2);
+ * only a copy whose id is in ``record.sync`` may take ``primary`` (B1), and rolls forward alone once it is there;
+ * a keeper writes ``sync`` and ``flushed_lsn`` while its site is primary, ``primary`` while it is the candidate (C1).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from failover.model.observation import DatabaseFacts
+from failover.model.record import Record, Timeline
+from failover.model.units import MemberId, site_of
+from failover.planner.verdict import DOWN, Opinion, agreed_down
+
+PUBLISH = "publish how far sync members have flushed"
+
+
+class KeeperFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a decision may look at.
+
+    ``start_permit``: revision that our own swap gave the record for the coming start as primary (0: none).
+    ``move_age_s``: how long this keeper has known the record's move, on its own boot clock.
+    ``lost``: sync members that do not stream or whose flush stood still for too long while WAL was pending (B5).
+    ``caught_up``: names shown by B2 to have flushed past a position read after the proof.
+    ``copies``: member id that each live peer's agent reports for its site.
+    ``opinions``: per site, what every observer that could be asked says of it.
+    ``upstream_ready``: the record's primary runs as primary, or will within this epoch (its agent says so).
+    """
+
+    site: str
+    record: Record | None
+    db: DatabaseFacts
+    start_permit: int = 0
+    move_age_s: float = 0.0
+    lost: frozenset[str] = frozenset()
+    caught_up: frozenset[str] = frozenset()
+    copies: dict[str, str] = msgspec.field(default_factory=dict)
+    opinions: dict[str, tuple[Opinion, ...]] = msgspec.field(default_factory=dict)
+    providers: dict[str, str] = msgspec.field(default_factory=dict)
+    upstream_ready: bool = False
+    rejoin_failed: bool = False
+    publish_flush: int = 0
+    promote: str = "auto"
+    on_standby_loss: str = "degrade"
+
+
+class KeeperAction(msgspec.Struct, frozen=True, kw_only=True):
+    """Root of what a keeper can do. ``why`` is shown by status and written to the agent's log."""
+
+    why: str
+
+
+class Idle(KeeperAction, frozen=True, kw_only=True):
+    """Nothing to do now. ``trouble`` true: a person should know."""
+
+    trouble: bool = False
+
+
+class CreateDatabase(KeeperAction, frozen=True, kw_only=True):
+    """initdb under this id: only in a fleet that never had data (epoch 0)."""
+
+    member: MemberId
+
+
+class Swap(KeeperAction, frozen=True, kw_only=True):
+    """Compare-and-swap the record from the revision the decision saw. ``permits_start``: on success PostgreSQL may be
+    started as primary."""
+
+    expected_revision: int
+    new: Record
+    permits_start: bool = False
+
+
+class StartPrimary(KeeperAction, frozen=True, kw_only=True):
+    """Start read-write with exactly these sync names configured from the first moment."""
+
+    names: tuple[str, ...]
+
+
+class StartStandby(KeeperAction, frozen=True, kw_only=True):
+    """Start as a standby of ``upstream``."""
+
+    upstream: str
+    names: tuple[str, ...]
+
+
+class StopDatabase(KeeperAction, frozen=True, kw_only=True):
+    """Immediate stop: the record says that another copy is primary."""
+
+
+class SetNames(KeeperAction, frozen=True, kw_only=True):
+    """Configure the sync names and reload."""
+
+    names: tuple[str, ...]
+
+
+class ProveNames(KeeperAction, frozen=True, kw_only=True):
+    """Show that the configured names are in force: new session, CHECKPOINT after it (safety B2)."""
+
+    names: tuple[str, ...]
+
+
+class Follow(KeeperAction, frozen=True, kw_only=True):
+    """Point a running standby at another upstream."""
+
+    upstream: str
+
+
+class Promote(KeeperAction, frozen=True, kw_only=True):
+    """Leave recovery: the record says this copy is primary."""
+
+    timelines: tuple[Timeline, ...]
+
+
+class Seed(KeeperAction, frozen=True, kw_only=True):
+    """Base backup from ``upstream`` into an empty place, under a new member id."""
+
+    upstream: str
+
+
+class Rejoin(KeeperAction, frozen=True, kw_only=True):
+    """Former primary behind a fork: save the WAL past it, rewind, take a new id; base backup when that fails."""
+
+    upstream: str
+    fork_lsn: int
+    rewind: bool
+
+
+def decide(facts: KeeperFacts) -> KeeperAction:
+    """The one next action. Total: it answers for every combination of facts, and an unknown never moves anything."""
+    record = facts.record
+    if record is None:
+        return Idle(why="the record was not read yet")
+    if record.primary_site == facts.site:
+        return _as_record_primary(facts, record)
+    return _as_other(facts, record)
+
+
+def _move_is_live(facts: KeeperFacts, record: Record) -> bool:
+    return record.move is not None and record.move.kind == "switchover" and facts.move_age_s < record.move.budget_s
+
+
+def _as_record_primary(facts: KeeperFacts, record: Record) -> KeeperAction:
+    db = facts.db
+    if db.state == "absent":
+        if record.epoch == 0:
+            return CreateDatabase(member=record.primary, why="a new fleet: the record lets this copy be born")
+        return Idle(why="the record says primary, but the data directory is gone: promote the standby", trouble=True)
+    if db.member != record.primary:
+        return Idle(why=f"this copy is {db.member}, the record's primary is {record.primary}", trouble=True)
+    if db.state == "starting":
+        return Idle(why="PostgreSQL is starting")
+    if db.state == "stopped":
+        return _start_primary(facts, record)
+    if db.state == "standby":
+        return _roll_forward(facts, record)
+    return _keep_primary(facts, record)
+
+
+def _start_primary(facts: KeeperFacts, record: Record) -> KeeperAction:
+    if _move_is_live(facts, record):
+        return Idle(why="stopped for a move that is still live")
+    if record.timelines and facts.db.timeline < record.timelines[-1].tli and record.epoch > 0:
+        # The record moved here, but this copy never left recovery: it must promote, or one timeline gets two histories.
+        return StartStandby(upstream="", names=record.sync, why="to promote: the record's timeline is newer")
+    if facts.start_permit == record.revision:
+        return StartPrimary(names=record.sync, why="the record says primary and this keeper's swap is in it")
+    # A paused run that wakes now finds another revision and its commit is refused (safety C2).
+    return Swap(
+        expected_revision=record.revision,
+        new=record.next(move=None),
+        permits_start=True,
+        why="bump the record before starting as primary",
+    )
+
+
+def _roll_forward(facts: KeeperFacts, record: Record) -> KeeperAction:
+    db = facts.db
+    if db.names != record.sync:
+        return SetNames(names=record.sync, why="names first, then promote")
+    if db.names_proven != record.sync:
+        return ProveNames(names=record.sync, why="show the names in force before the promotion (B2)")
+    return Promote(timelines=record.timelines, why=f"the record says primary in epoch {record.epoch}")
+
+
+def _keep_primary(facts: KeeperFacts, record: Record) -> KeeperAction:
+    db = facts.db
+    missing = [member for member in record.sync if member not in db.names]
+    if missing:
+        return SetNames(names=record.sync, why=f"{missing[0]} is sync in the record but not in the names")
+    if record.epoch == 0:
+        born = record.next(
+            epoch=1, system_identifier=db.system_identifier, timelines=(Timeline(tli=db.timeline, fork_lsn=0),)
+        )
+        return Swap(expected_revision=record.revision, new=born, why="the database is born")
+    if _move_is_live(facts, record):
+        return Idle(why=f"standing down for run {record.move.run if record.move else ''}")
+    if record.move is not None and record.move.kind == "switchover":
+        ended = record.next(move=None)
+        return Swap(expected_revision=record.revision, new=ended, why="the move's budget is over: take it out")
+    known = tuple(line for line in record.timelines if line.tli < db.timeline)
+    true_lines = (*known, Timeline(tli=db.timeline, fork_lsn=db.fork_lsn))
+    if true_lines != record.timelines and len(true_lines) >= len(record.timelines):
+        # The swap that promoted could only guess the fork; a rewind is judged against it, so put in the true one.
+        grown = record.next(timelines=true_lines)
+        return Swap(expected_revision=record.revision, new=grown, why="record the timeline this primary is on")
+    return _keep_sync(facts, record)
+
+
+def _keep_sync(facts: KeeperFacts, record: Record) -> KeeperAction:
+    """Who is sync: out of the record before out of the names, into the names (proven) before into the record."""
+    db = facts.db
+    for member in record.sync:
+        if member in facts.lost:
+            return _drop(facts, record, member)
+    extra = tuple(name for name in db.names if name not in record.sync)
+    if any(name in facts.lost for name in extra):
+        return SetNames(names=record.sync, why=f"{extra[0]} went away before it was sync")
+    if db.names_proven != db.names:
+        return ProveNames(names=db.names, why="show the names in force (B2)")
+    ready = tuple(name for name in extra if name in facts.caught_up)
+    if ready:
+        joined = record.next(sync=(*record.sync, *(MemberId(name) for name in ready)))
+        return Swap(expected_revision=record.revision, new=joined, why=f"{ready[0]} holds every acknowledged write")
+    if extra:
+        return Idle(why=f"waiting for {extra[0]} to catch up")
+    for replica in db.replicas:
+        name = replica.application_name
+        if replica.state == "streaming" and name not in db.names and name in facts.copies.values():
+            return SetNames(names=(*db.names, name), why=f"{name} streams: commits wait for it from now on")
+    if facts.publish_flush > record.flushed_lsn:
+        published = record.next(flushed_lsn=facts.publish_flush)
+        return Swap(expected_revision=record.revision, new=published, why=PUBLISH)
+    return Idle(why="primary, protected" if record.sync else "primary, unprotected: no sync member")
+
+
+def _drop(facts: KeeperFacts, record: Record, member: str) -> KeeperAction:
+    """Degrade only with the witness's consent: a dying provider cuts its own links first (safety B4)."""
+    site = site_of(member)
+    own_provider = facts.providers.get(facts.site, "")
+    others = tuple(o for o in facts.opinions.get(site, ()) if o.provider not in (own_provider, facts.providers.get(site)))
+    replaced = facts.copies.get(site, member) != member
+    if facts.on_standby_loss != "degrade" and not replaced:
+        return Idle(why=f"{member} is lost and the fleet stalls rather than write unprotected", trouble=True)
+    if not replaced and not any(opinion.verdict == DOWN for opinion in others):
+        return Idle(why=f"{member} does not answer here, but no witness finds it gone: stall", trouble=True)
+    kept = tuple(name for name in record.sync if name != member)
+    return Swap(expected_revision=record.revision, new=record.next(sync=kept), why=f"{member} is gone: out of sync")
+
+
+def _as_other(facts: KeeperFacts, record: Record) -> KeeperAction:
+    db, upstream = facts.db, record.primary_site
+    if db.state == "absent":
+        if record.epoch == 0 or not facts.upstream_ready:
+            return Idle(why=f"waiting for the primary at {upstream} to seed from")
+        return Seed(upstream=upstream, why="no copy here: base backup under a new member id")
+    if db.state == "primary":
+        return StopDatabase(why=f"fenced: the record says {record.primary}")
+    if db.state == "starting":
+        return Idle(why="PostgreSQL is starting")
+    preset = (str(record.primary),)
+    if db.state == "stopped":
+        return _start_other(facts, record, preset)
+    taken = _candidate(facts, record)
+    if taken is not None:
+        return taken
+    if db.upstream != upstream:
+        return Follow(upstream=upstream, why=f"the record's primary is at {upstream}")
+    if facts.rejoin_failed and not db.streaming:
+        return _rejoin(facts, record, rewind=False)
+    if db.names != preset:
+        return SetNames(names=preset, why="ready to be promoted with the present primary as sync member")
+    if db.names_proven != preset:
+        return ProveNames(names=preset, why="show the names in force before anybody may promote this copy (B2)")
+    return Idle(why=f"standby of {upstream}" + ("" if db.streaming else ", not streaming"))
+
+
+def _start_other(facts: KeeperFacts, record: Record, preset: tuple[str, ...]) -> KeeperAction:
+    db, upstream = facts.db, record.primary_site
+    fork = next((line.fork_lsn for line in record.timelines if line.tli > db.timeline), None)
+    if not db.was_primary:
+        return StartStandby(upstream=upstream, names=preset, why=f"standby of {upstream}")
+    if fork is not None and db.clean_shutdown and db.checkpoint_lsn < fork:
+        # Its last record is the shutdown checkpoint and the new primary has it: nothing to rewind.
+        return StartStandby(upstream=upstream, names=preset, why="stopped cleanly before the fork")
+    return _rejoin(facts, record, rewind=not facts.rejoin_failed)
+
+
+def _rejoin(facts: KeeperFacts, record: Record, *, rewind: bool) -> KeeperAction:
+    if any(site_of(member) == facts.site for member in record.sync):
+        return Idle(why="waiting for the primary to take the old id out of sync before this copy is touched (B1)")
+    if not facts.upstream_ready:
+        return Idle(why=f"waiting for the primary at {record.primary_site} to rejoin it")
+    fork = next((line.fork_lsn for line in record.timelines if line.tli > facts.db.timeline), 0)
+    how = "rewind" if rewind else "base backup"
+    return Rejoin(upstream=record.primary_site, fork_lsn=fork, rewind=rewind, why=f"former primary: {how}")
+
+
+def _candidate(facts: KeeperFacts, record: Record) -> KeeperAction | None:
+    """Take ``primary``, or ``None`` when nothing asks for it. Every guard holds for an operator's request too."""
+    db, suspect = facts.db, record.primary_site
+    asked = record.move is not None and record.move.kind == "promote" and record.move.target == db.member
+    if facts.promote != "auto" and not asked:
+        return None
+    if _move_is_live(facts, record):
+        return None
+    if not agreed_down(facts.opinions.get(suspect, ()), suspect_provider=facts.providers.get(suspect, "")):
+        return None
+    if db.member not in record.sync:
+        return Idle(why=f"{suspect} is down, but {db.member} is not in sync: it may lack writes", trouble=True)
+    if db.position < record.flushed_lsn:
+        return Idle(why="this copy is behind what it once acknowledged: its disk went back in time", trouble=True)
+    if db.system_identifier != record.system_identifier:
+        return Idle(why="this copy belongs to another database", trouble=True)
+    newest = max((line.tli for line in record.timelines), default=db.timeline)
+    new = record.next(
+        epoch=record.epoch + 1,
+        primary=MemberId(db.member),
+        sync=(),
+        move=None,
+        timelines=(*record.timelines, Timeline(tli=max(newest, db.timeline) + 1, fork_lsn=db.position)),
+    )
+    return Swap(expected_revision=record.revision, new=new, why=f"two observers find {suspect} down: promote {db.member}")
