@@ -1,0 +1,132 @@
+"""For every combination of facts: an answer, and never one that breaks a law."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from failover.model.observation import DatabaseFacts, Replica
+from failover.model.record import Move, Record, Timeline, illegal
+from failover.planner import keeper
+from failover.planner.keeper import KeeperFacts, decide
+from failover.planner.verdict import Opinion, agreed_down
+
+MEMBERS = ["alpha_0000000a", "alpha_0000000c", "beta_0000000b", "beta_0000000d"]
+SITES = ["alpha", "beta"]
+PROVIDERS = {"alpha": "north", "beta": "south", "gamma": "west"}
+lsn = st.integers(0, 20)
+names = st.lists(st.sampled_from(MEMBERS), unique=True, max_size=2).map(tuple)
+
+
+@st.composite
+def records(draw: st.DrawFn) -> Record:
+    primary = draw(st.sampled_from(MEMBERS))
+    sync = tuple(name for name in draw(names) if name != primary)
+    move = draw(
+        st.none()
+        | st.builds(
+            Move,
+            run=st.just("r"),
+            kind=st.sampled_from(["switchover", "promote"]),
+            source=st.sampled_from(MEMBERS),
+            target=st.sampled_from(MEMBERS),
+            budget_s=st.just(10.0),
+        )
+    )
+    lines = tuple(Timeline(tli=i + 1, fork_lsn=draw(lsn)) for i in range(draw(st.integers(0, 3))))
+    return Record(
+        epoch=draw(st.integers(0, 3)), revision=draw(st.integers(1, 9)), primary=primary, sync=sync, move=move,
+        timelines=lines, flushed_lsn=draw(lsn), system_identifier=draw(st.sampled_from(["", "1"])),
+    )  # fmt: skip
+
+
+replicas = st.lists(
+    st.builds(
+        Replica, application_name=st.sampled_from(MEMBERS), state=st.sampled_from(["streaming", "catchup"]),
+        sync_state=st.just("quorum"), flush_lsn=lsn, replay_lsn=lsn,
+    ),
+    max_size=2,
+).map(tuple)  # fmt: skip
+databases = st.builds(
+    DatabaseFacts,
+    state=st.sampled_from(["absent", "stopped", "starting", "primary", "standby"]),
+    member=st.sampled_from(["", *MEMBERS]),
+    system_identifier=st.sampled_from(["", "1", "2"]),
+    timeline=st.integers(1, 4),
+    fork_lsn=lsn,
+    position=lsn,
+    upstream=st.sampled_from(["", *SITES]),
+    streaming=st.booleans(),
+    names=names,
+    names_proven=st.none() | names,
+    replicas=replicas,
+    clean_shutdown=st.booleans(),
+    was_primary=st.booleans(),
+    checkpoint_lsn=lsn,
+)
+verdicts = st.lists(
+    st.builds(
+        lambda site, verdict: Opinion(observer=site, provider=PROVIDERS[site], verdict=verdict),
+        st.sampled_from(list(PROVIDERS)),
+        st.sampled_from(["up", "down", "unknown"]),
+    ),
+    max_size=3,
+).map(tuple)
+all_facts = st.builds(
+    KeeperFacts,
+    site=st.sampled_from(SITES),
+    record=st.none() | records(),
+    db=databases,
+    start_permit=st.integers(0, 9),
+    move_age_s=st.floats(0, 20),
+    lost=st.frozensets(st.sampled_from(MEMBERS)),
+    caught_up=st.frozensets(st.sampled_from(MEMBERS)),
+    copies=st.dictionaries(st.sampled_from(SITES), st.sampled_from(MEMBERS)),
+    opinions=st.dictionaries(st.sampled_from(SITES), verdicts),
+    providers=st.just(PROVIDERS),
+    upstream_ready=st.booleans(),
+    rejoin_failed=st.booleans(),
+    publish_flush=lsn,
+    promote=st.sampled_from(["auto", "ask"]),
+    on_standby_loss=st.sampled_from(["stall", "degrade"]),
+)
+
+
+@settings(max_examples=600, deadline=None)
+@given(all_facts)
+def test_every_decision_keeps_the_laws(facts: KeeperFacts) -> None:
+    action = decide(facts)
+    record, db = facts.record, facts.db
+    if record is None:
+        assert isinstance(action, keeper.Idle)
+        return
+    mine = record.primary_site == facts.site
+    match action:
+        case keeper.Swap(new=new, expected_revision=expected):
+            assert expected == record.revision
+            if new.primary != record.primary:
+                assert new.primary == db.member and db.member in record.sync and not mine
+                assert agreed_down(facts.opinions[record.primary_site], suspect_provider=PROVIDERS[record.primary_site])
+                assert db.position >= record.flushed_lsn and illegal(record, new) == ""
+            else:
+                assert mine, "only the primary's keeper writes anything but primary (C1)"
+            for added in set(new.sync) - set(record.sync):
+                assert added in facts.caught_up and db.names_proven == db.names and added in db.names
+        case keeper.StartPrimary(names=started):
+            assert mine and facts.start_permit == record.revision and db.member == record.primary
+            assert started == record.sync
+        case keeper.CreateDatabase():
+            assert record.epoch == 0 and db.state == "absent" and mine
+        case keeper.Promote():
+            assert mine and db.member == record.primary and db.names_proven == record.sync
+        case keeper.SetNames(names=wanted):
+            if mine:
+                assert set(record.sync) <= set(wanted)
+        case keeper.Rejoin():
+            assert not mine and all(not member.startswith(facts.site) for member in record.sync)
+        case keeper.StopDatabase():
+            assert not mine and db.state == "primary"
+        case keeper.Seed():
+            assert db.state == "absent" and not mine
+        case _:
+            assert isinstance(action, keeper.KeeperAction)
