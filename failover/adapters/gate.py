@@ -52,7 +52,11 @@ class SocketGate:
         if reply.error:
             raise Refused(f"the gate at {self._path} refused: {reply.error}")
         return GateAnswer(
-            state=reply.state, primary=reply.primary, epoch=reply.epoch, in_flight=reply.in_flight, waiting=reply.waiting
+            state=reply.state,
+            primary=reply.primary,
+            epoch=reply.epoch,
+            in_flight=reply.in_flight,
+            waiting=reply.waiting,
         )
 
     async def _exchange(self, line: bytes) -> _Reply:

@@ -1,4 +1,4 @@
-"""Making a copy anew: base backup, rewind, and the evidence saved before a rewind (safety B1, C5, C6)."""
+"""Making a copy: initdb, base backup, rewind, and the evidence saved before a rewind (safety B1, C5, C6)."""
 
 from __future__ import annotations
 
@@ -8,100 +8,114 @@ import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 from failover.adapters import postgres_config as texts
+from failover.adapters.postgres_files import PostgresFiles
+from failover.adapters.postgres_server import PostgresServer
 from failover.adapters.postgres_sql import checkpoint
 from failover.errors import Unreachable
 from failover.model.units import Lsn, MemberId, format_lsn
 from failover.ports.database import Evidence, Upstream
-from failover.ports.processes import Processes
 
 _SEGMENT_BYTES = 16 * 1024 * 1024
-# pg_waldump prints one line per record and has no other form; recorded sample in tests.
+# pg_waldump prints one line per record and has no other form of saying what committed.
 _COMMIT = re.compile(r"rmgr: Transaction .* desc: COMMIT", re.ASCII)
+_PLAIN = "wal_level = replica\nunix_socket_directories = ''\nrestart_after_crash = off\n"
 
 
-class _Host(Protocol):
-    data: Path
-    host_dir: Path
-    site: str
-    passfile: Path
-    processes: Processes
+class PostgresSeed:
+    """Works on a data directory whose server is stopped (or on none)."""
 
-    async def program(self, *command: str, stdin: bytes = b"", deadline_s: float = 600.0) -> str: ...
-    def put_member(self, member: str) -> None: ...
-    def signal_standby(self, data: Path) -> None: ...
-    async def control(self) -> dict[str, str]: ...
-    def write_file(self, path: Path, text: str) -> None: ...
+    def __init__(self, files: PostgresFiles, server: PostgresServer) -> None:
+        self._files = files
+        self._server = server
 
+    async def create(self, member: MemberId) -> None:
+        """initdb beside the data directory, roles and database by single-user mode, renamed into place when whole."""
+        files, program = self._files, self._server.program
+        if files.data.exists():
+            raise Unreachable(f"{files.data} exists already: nothing is ever created over it")
+        fresh = await self._empty()
+        passwords = files.host_dir / "run" / "initdb-password"
+        files.write(passwords, files.spec.keeper_password + "\n")
+        try:
+            await program(
+                "initdb", "-D", str(fresh), f"--username={texts.KEEPER_ROLE}", f"--pwfile={passwords}",
+                "--auth=scram-sha-256", "--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8",
+            )  # fmt: skip
+            first = texts.first_statements(files.spec).encode()
+            await program("postgres", "--single", "-D", str(fresh), "-c", "log_statement=none", "postgres", stdin=first)
+        finally:
+            passwords.unlink(missing_ok=True)
+        self._put_in_place(fresh, member)
 
-class SeedMixin:
-    """The part of ``LocalPostgres`` that replaces a copy; split off for its size only."""
-
-    async def seed(self: _Host, upstream: Upstream, member: MemberId) -> None:
-        """Base backup beside the data directory, renamed into place when it is whole."""
-        fresh = self.data.with_name("postgres.new")
-        await asyncio.to_thread(shutil.rmtree, fresh, True)
-        source = f"host={upstream.address} port={upstream.port} user={texts.REPLICATION_ROLE} application_name=seed_{self.site}"
-        await self.program(
+    async def backup(self, upstream: Upstream, member: MemberId) -> None:
+        """Base backup from ``upstream``; it streams under a name that is no member's."""
+        files = self._files
+        fresh = await self._empty()
+        place = f"host={upstream.address} port={upstream.port} user={texts.REPLICATION_ROLE}"
+        source = f"{place} application_name=seed_{files.site}"
+        await self._server.program(
             "pg_basebackup", "-D", str(fresh), "-d", source, "-X", "stream", "-c", "fast", "--no-password"
         )
-        self.signal_standby(fresh)
-        self.put_member(member)
-        fresh.rename(self.data)
+        self._put_in_place(fresh, member)
 
-    async def save_evidence(self: _Host, fork_lsn: Lsn) -> Evidence:
+    async def save_evidence(self, fork_lsn: Lsn, *, timeline: int) -> Evidence:
         """Copy the WAL segments from the fork on, and count the commits in them."""
-        values = await self.control()
-        timeline = int(values["Latest checkpoint's TimeLineID"])
-        folder = (
-            self.host_dir / "evidence" / f"{timeline:08X}-{format_lsn(fork_lsn).replace('/', '_')}-{time.time_ns()}"
-        )
-        wal = self.data / "pg_wal"
+        files = self._files
+        name = f"{timeline:08X}-{format_lsn(fork_lsn).replace('/', '_')}-{time.time_ns()}"
+        folder = files.host_dir / "evidence" / name
         first = f"{timeline:08X}" + _segment_suffix(fork_lsn)
-        segments = sorted(path for path in wal.iterdir() if len(path.name) == 24 and path.name >= first)
-        segments = [path for path in segments if path.name[:8] == first[:8]]
+        wal = sorted(path for path in (files.data / "pg_wal").iterdir() if len(path.name) == len(first))
+        segments = [path for path in wal if path.name >= first and path.name[:8] == first[:8]]
         await asyncio.to_thread(_copy, segments, folder)
-        done = await asyncio.to_thread(
-            self.processes.run,
-            ("pg_waldump", "--path", str(folder), "--timeline", str(timeline), "--start", format_lsn(fork_lsn),
-             "--rmgr", "Transaction"),
-            environment={"LC_ALL": "C"},
-            deadline_s=60.0,
+        said = await self._server.look_at_files(
+            "pg_waldump", "--path", str(folder), "--timeline", str(timeline), "--start", format_lsn(fork_lsn),
+            "--rmgr", "Transaction",
         )  # fmt: skip
-        commits = sum(1 for line in done.output.splitlines() if _COMMIT.search(line))
+        commits = sum(1 for line in said.splitlines() if _COMMIT.search(line))
         size = sum(path.stat().st_size for path in folder.iterdir())
-        self.write_file(folder / "certificate.txt", f"fork {format_lsn(fork_lsn)}\ncommits past the fork {commits}\n")
+        files.write(folder / "certificate.txt", f"fork {format_lsn(fork_lsn)}\ncommits past the fork {commits}\n")
         return Evidence(folder=str(folder), size_bytes=size, commits=commits)
 
-    async def rewind(self: _Host, upstream: Upstream, member: MemberId) -> bool:
-        """``pg_rewind``; the source checkpoints first, because its whole pg_wal is copied."""
-        await checkpoint(upstream.address, upstream.port, str(self.passfile), deadline_s=30.0)
+    async def rewind(self, upstream: Upstream, member: MemberId) -> bool:
+        """``pg_rewind``; the source checkpoints first, because its whole pg_wal is copied. ``False``: it could not."""
+        files = self._files
+        await checkpoint(upstream.address, upstream.port, str(files.passfile), deadline_s=30.0)
         source = f"host={upstream.address} port={upstream.port} user={texts.KEEPER_ROLE} dbname=postgres"
-        (self.data / "standby.signal").unlink(missing_ok=True)
+        (files.data / "standby.signal").unlink(missing_ok=True)
         # An unclean copy is recovered in single-user mode first, which must see neither upstream nor sync names.
-        plain = self.host_dir / "run" / "rewind.conf"
-        self.write_file(plain, "wal_level = replica\nunix_socket_directories = ''\nrestart_after_crash = off\n")
-        (self.data / "postgresql.auto.conf").write_text("")
+        plain = files.host_dir / "run" / "rewind.conf"
+        files.write(plain, _PLAIN)
+        (files.data / "postgresql.auto.conf").write_text("")
         try:
-            await self.program(
-                "pg_rewind", "--target-pgdata", str(self.data), "--source-server", source, "--config-file", str(plain)
+            await self._server.program(
+                "pg_rewind", "--target-pgdata", str(files.data), "--source-server", source, "--config-file", str(plain)
             )
         except Unreachable:
             return False
         finally:
-            self.signal_standby(self.data)
-        self.put_member(member)
+            files.signal_standby(files.data)
+        files.put_member(member)
         return True
 
-    async def discard(self: _Host) -> None:
+    async def discard(self) -> None:
         """Out of the way in one rename, then removed."""
-        gone = self.data.with_name("postgres.gone")
+        gone = self._files.data.with_name("postgres.gone")
         await asyncio.to_thread(shutil.rmtree, gone, True)
-        if self.data.exists():
-            self.data.rename(gone)
+        if self._files.data.exists():
+            self._files.data.rename(gone)
         await asyncio.to_thread(shutil.rmtree, gone, True)
+
+    async def _empty(self) -> Path:
+        fresh = self._files.data.with_name("postgres.new")
+        await asyncio.to_thread(shutil.rmtree, fresh, True)
+        return fresh
+
+    def _put_in_place(self, fresh: Path, member: MemberId) -> None:
+        self._files.signal_standby(fresh)
+        self._files.put_member(member)
+        fresh.rename(self._files.data)
 
 
 def _segment_suffix(lsn: Lsn) -> str:

@@ -1,4 +1,4 @@
-"""What the keeper asks its own PostgreSQL over SQL: facts, proofs, heartbeats. One kept connection, deadlines always."""
+"""What the keeper asks its own PostgreSQL over SQL: facts, proofs, heartbeats. One kept connection, with deadlines."""
 
 from __future__ import annotations
 
@@ -20,12 +20,15 @@ select json_build_object(
   'recovering', r.is,
   'system_identifier', (select system_identifier::text from pg_control_system()),
   'timeline', case when r.is
-      then greatest((select timeline_id from pg_control_checkpoint()), coalesce((select received_tli from pg_stat_wal_receiver), 0))
+      then greatest((select timeline_id from pg_control_checkpoint()),
+                    coalesce((select received_tli from pg_stat_wal_receiver), 0))
       else ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int end,
   'position', pg_wal_lsn_diff(case when r.is then coalesce(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
       else pg_current_wal_flush_lsn() end, '0/0')::bigint,
-  'replayed', pg_wal_lsn_diff(case when r.is then pg_last_wal_replay_lsn() else pg_current_wal_flush_lsn() end, '0/0')::bigint,
-  'inserted', pg_wal_lsn_diff(case when r.is then pg_last_wal_replay_lsn() else pg_current_wal_insert_lsn() end, '0/0')::bigint,
+  'replayed', pg_wal_lsn_diff(case when r.is then pg_last_wal_replay_lsn()
+      else pg_current_wal_flush_lsn() end, '0/0')::bigint,
+  'inserted', pg_wal_lsn_diff(case when r.is then pg_last_wal_replay_lsn()
+      else pg_current_wal_insert_lsn() end, '0/0')::bigint,
   'streaming', exists (select from pg_stat_wal_receiver where status = 'streaming'),
   'names', current_setting('synchronous_standby_names'),
   'conninfo', current_setting('primary_conninfo'),
@@ -35,7 +38,10 @@ select json_build_object(
       'replay_lsn', coalesce(pg_wal_lsn_diff(replay_lsn, '0/0'), 0)::bigint)) from pg_stat_replication), '[]'::json)
 ) from (select pg_is_in_recovery() as is) r
 """
-_END = "select pg_terminate_backend(pid), backend_type || ' ' || coalesce(application_name, '') from pg_stat_activity where "
+_END = (
+    "select pg_terminate_backend(pid), backend_type || ' ' || coalesce(application_name, '') "
+    "from pg_stat_activity where "
+)
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):

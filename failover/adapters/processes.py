@@ -5,6 +5,7 @@ Services outlive the agent on purpose: a new agent adopts them and bounces nothi
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -73,7 +74,7 @@ class DetachedProcesses:
         arguments, extra = command_line(tuple(command), as_database=as_database)
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
-            process = subprocess.Popen(  # noqa: S603 - argument list of our own spec, no shell
+            process = subprocess.Popen(
                 arguments,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -99,7 +100,7 @@ class DetachedProcesses:
         stdin: bytes = b"",
     ) -> Finished:
         arguments, extra = command_line(tuple(command), as_database=as_database)
-        process = subprocess.Popen(  # noqa: S603 - argument list of our own spec, no shell
+        process = subprocess.Popen(
             arguments,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -124,10 +125,9 @@ class DetachedProcesses:
         return None if ticks is None else Handle(pid=pid, start_ticks=ticks)
 
     def alive(self, handle: Handle) -> bool:
-        try:
+        # Not our child when it was adopted from an earlier agent: its new parent reaps it.
+        with contextlib.suppress(ChildProcessError):
             os.waitpid(handle.pid, os.WNOHANG)
-        except ChildProcessError:
-            pass  # not our child: adopted from an earlier agent, its new parent reaps it
         return handle.start_ticks != 0 and start_ticks(handle.pid) == handle.start_ticks
 
     def signal(self, handle: Handle, number: int) -> bool:

@@ -20,6 +20,8 @@ POSTGRES_PROGRAMS = frozenset(
 # PostgreSQL refuses to run as root. A user namespace that maps us to "nobody" needs no account and no chown, and exec
 # keeps the pid (facts: postgres, "Running PostgreSQL when we are root").
 AS_NOBODY = ("unshare", "--user", "--map-user=65534", "--map-group=65534")
+# Debian keeps servers out of a user's PATH.
+_SERVERS = "/usr/local/sbin:/usr/sbin:/sbin:/usr/lib/postgresql/18/bin"
 _HINTS = {"etcd": "apt-get install etcd-server", "pdns_server": "apt-get install pdns-server pdns-backend-sqlite3"}
 
 
@@ -43,7 +45,7 @@ def locate(name: str) -> tuple[str, tuple[tuple[str, str], ...]]:
             return str(path), (("LD_LIBRARY_PATH", str(folder / "bin" / "lib")),)
     if os.path.isabs(name) and os.access(name, os.X_OK):
         return name, ()
-    path_found = shutil.which(name) or shutil.which(name, path="/usr/local/sbin:/usr/sbin:/sbin:/usr/lib/postgresql/18/bin")
+    path_found = shutil.which(name) or shutil.which(name, path=_SERVERS)
     if path_found is None:
         raise Unreachable(f"the program {name} is not on this host", hint=_HINTS.get(name, f"install {name}"))
     return path_found, ()

@@ -19,6 +19,7 @@ from failover.errors import Denied, FailoverError, Refused
 from failover.trust.signatures import Verifier
 
 _BODY_LIMIT = 4 * 1024 * 1024
+_WAIT_LIMIT_S = 30.0
 
 
 class HoldOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,78 +55,92 @@ def _failed(error: FailoverError) -> Response:
     return _json(ErrorBody(code=error.code, message=str(error), hint=error.hint), status)
 
 
-def application(duties: Duties, verifier: Verifier) -> Starlette:
-    """The API over the agent's duties."""
+class Api:
+    """The calls, one method each. A method's name is the path's last word."""
 
-    async def opened(request: Request, purpose: str) -> bytes:
+    def __init__(self, duties: Duties, verifier: Verifier) -> None:
+        self._duties = duties
+        self._verifier = verifier
+
+    async def _opened(self, request: Request, purpose: str) -> bytes:
+        """The signed body, once: the verifier knows the signer, the duties know what was used before."""
         raw = await request.body()
         if len(raw) > _BODY_LIMIT:
             raise Denied("the body is too large")
-        statement = verifier.open(raw, purpose=purpose, now_unix_s=time.time())
-        duties.first_time(statement.serial)
+        statement = self._verifier.open(raw, purpose=purpose, now_unix_s=time.time())
+        self._duties.first_time(statement.serial)
         return statement.body
 
-    def guarded(handler: Callable[[Request], Awaitable[object]]) -> Callable[[Request], Awaitable[Response]]:
-        async def endpoint(request: Request) -> Response:
-            try:
-                return _json(await handler(request))
-            except FailoverError as error:
-                return _failed(error)
-            except msgspec.MsgspecError as error:
-                return _failed(Denied(f"the body is not what was expected: {error}"))
+    async def _order(self, request: Request, purpose: str) -> RunOrder:
+        return msgspec.json.decode(await self._opened(request, purpose), type=RunOrder)
 
-        return endpoint
+    async def state(self, request: Request) -> object:
+        """What this agent knows."""
+        return await self._duties.state(fresh="fresh" in request.query_params)
 
-    async def state(request: Request) -> object:
-        return await duties.state(fresh="fresh" in request.query_params)
+    async def received(self, request: Request) -> object:
+        """Wait until the standby here has flushed past a position."""
+        query = request.query_params
+        return await self._duties.received(int(query["lsn"]), wait_s=min(float(query["wait_s"]), _WAIT_LIMIT_S))
 
-    async def nudge(_request: Request) -> object:
-        duties.nudge()
+    async def nudge(self, _request: Request) -> object:
+        """Read the record now; commands nothing, so it needs no signature."""
+        self._duties.nudge()
         return {}
 
-    async def received(request: Request) -> object:
-        return await duties.received(
-            int(request.query_params["lsn"]), wait_s=min(float(request.query_params["wait_s"]), 30.0)
-        )
-
-    async def put_spec(request: Request) -> object:
-        duties.take_spec(await opened(request, "spec"))
+    async def spec(self, request: Request) -> object:
+        """Take a HostSpec."""
+        self._duties.take_spec(await self._opened(request, "spec"))
         return {}
 
-    async def hold(request: Request) -> object:
-        body = msgspec.json.decode(await opened(request, "hold"), type=HoldOrder)
-        return await duties.hold(body.run, epoch=body.epoch, budget_s=body.budget_s, wait_s=body.wait_s)
+    async def hold(self, request: Request) -> object:
+        """Close the gates for a run."""
+        body = msgspec.json.decode(await self._opened(request, "hold"), type=HoldOrder)
+        return await self._duties.hold(body.run, epoch=body.epoch, budget_s=body.budget_s, wait_s=body.wait_s)
 
-    async def release(request: Request) -> object:
-        return await duties.release(msgspec.json.decode(await opened(request, "release"), type=RunOrder).run)
+    async def release(self, request: Request) -> object:
+        """End a run's hold."""
+        return await self._duties.release((await self._order(request, "release")).run)
 
-    async def stop(request: Request) -> object:
-        body = msgspec.json.decode(await opened(request, "stop"), type=RunOrder)
-        return await duties.stop_primary(body.run, budget_s=body.budget_s)
+    async def stop(self, request: Request) -> object:
+        """Stop PostgreSQL for a planned move from here."""
+        body = await self._order(request, "stop")
+        return await self._duties.stop_primary(body.run, budget_s=body.budget_s)
 
-    async def writers(request: Request) -> object:
-        body = msgspec.json.decode(await opened(request, "writers"), type=RunOrder)
-        return await duties.end_writers(body.run)
+    async def writers(self, request: Request) -> object:
+        """End open write transactions under a hold."""
+        return await self._duties.end_writers((await self._order(request, "writers")).run)
 
-    async def checkpoint(request: Request) -> object:
-        await opened(request, "checkpoint")
-        await duties.checkpoint()
+    async def checkpoint(self, request: Request) -> object:
+        """CHECKPOINT."""
+        await self._opened(request, "checkpoint")
+        await self._duties.checkpoint()
         return {}
 
-    async def migrate(request: Request) -> object:
-        await opened(request, "migrate")
-        return {"output": await duties.migrate()}
+    async def migrate(self, request: Request) -> object:
+        """Run the app's migrations."""
+        await self._opened(request, "migrate")
+        return {"output": await self._duties.migrate()}
 
-    routes = [Route("/v1/state", guarded(state)), Route("/v1/received", guarded(received))]
-    changes = {
-        "nudge": nudge,
-        "spec": put_spec,
-        "hold": hold,
-        "release": release,
-        "stop": stop,
-        "writers": writers,
-        "checkpoint": checkpoint,
-        "migrate": migrate,
-    }
-    routes += [Route(f"/v1/{name}", guarded(handler), methods=["POST"]) for name, handler in changes.items()]
+
+def _guarded(handler: Callable[[Request], Awaitable[object]]) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        try:
+            return _json(await handler(request))
+        except FailoverError as error:
+            return _failed(error)
+        except (msgspec.MsgspecError, KeyError, ValueError) as error:
+            return _failed(Denied(f"the request is not what was expected: {error}"))
+
+    return endpoint
+
+
+def application(duties: Duties, verifier: Verifier) -> Starlette:
+    """The API over the agent's duties."""
+    calls = Api(duties, verifier)
+    routes = [Route("/v1/state", _guarded(calls.state)), Route("/v1/received", _guarded(calls.received))]
+    changes = (
+        calls.nudge, calls.spec, calls.hold, calls.release, calls.stop, calls.writers, calls.checkpoint, calls.migrate,
+    )  # fmt: skip
+    routes += [Route(f"/v1/{call.__name__}", _guarded(call), methods=["POST"]) for call in changes]
     return Starlette(routes=routes)

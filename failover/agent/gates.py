@@ -72,7 +72,7 @@ class Gates:
         )
 
     async def deliver(self, *, wait_s: float = 0.0) -> None:
-        """Tell every process that does not know yet. ``wait_s``: only return when nothing is in flight (or after it)."""
+        """Tell every process that does not know yet. ``wait_s``: return once nothing is in flight (or after it)."""
         wanted, spec = self.decide(), self._view.spec
         if wanted is None or spec is None:
             return

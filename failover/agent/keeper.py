@@ -42,7 +42,8 @@ class Keeper:
         self._gates = gates
         self._turn = asyncio.Lock()
         spec = view.spec
-        self._watch = FlushWatch(stale_s=spec.standby_stale_s if spec is not None else 1.5)
+        self._stale_s = spec.standby_stale_s if spec is not None else 1.5
+        self._watch = FlushWatch(stale_s=self._stale_s)
         self._start_permit = 0
         self._rejoin_failed = False
         self._not_streaming_since: float | None = None
@@ -110,6 +111,8 @@ class Keeper:
         now = boot_s()
         if db.state != "primary":
             view.recovered_lsn = None
+            # Who flushed in an earlier reign says nothing about the next one.
+            self._watch = FlushWatch(stale_s=self._stale_s)
         elif view.recovered_lsn is None:
             view.recovered_lsn = db.position
         if db.state == "primary":

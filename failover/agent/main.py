@@ -24,6 +24,7 @@ from starlette.applications import Starlette
 from failover.adapters.gate import SocketGate
 from failover.adapters.haproxy import Edge
 from failover.adapters.postgres import LocalPostgres
+from failover.adapters.postgres_files import PostgresFiles
 from failover.adapters.probe import NetworkProbe
 from failover.adapters.processes import DetachedProcesses
 from failover.adapters.record_etcd import EtcdRecordStore
@@ -41,6 +42,7 @@ from failover.agent.view import HostView
 from failover.model.bootstrap import Bootstrap
 from failover.model.secret import Secret
 from failover.model.spec import HostSpec
+from failover.ports.database import Upstream
 from failover.trust.ca import write_private
 from failover.trust.signatures import Verifier
 
@@ -160,15 +162,15 @@ class Agent:
             voters = EtcdVoters(endpoints=spec.record_endpoints[:2], tls=client_tls)
             work.append(LeaderLoop(view, voters).run())
         if spec.database is not None:
-            peers = [f"{p.site}={p.address}:{p.database_port}" for p in spec.peers]
-            database = LocalPostgres(
+            peers = [Upstream(site=p.site, address=p.address, port=p.database_port) for p in spec.peers]
+            files = PostgresFiles(
                 host_dir=self._host_dir,
                 site=spec.site,
                 address=self._bootstrap.address,
                 spec=spec.database,
-                peers=peers,
-                processes=processes,
+                peers=[peer for peer in peers if peer.port],
             )
+            database = LocalPostgres(files, processes)
             parts.database = database
             parts.gates = Gates(view, SocketGate)
             parts.keeper = Keeper(view, database, follower, parts.gates)

@@ -1,6 +1,6 @@
-"""Starts, adopts and watches the host's services, so that what runs is what the spec says. PostgreSQL is the keeper's.
+"""Starts, adopts and watches the host's services, so that what runs is what the spec says; PostgreSQL is the keeper's.
 
-A service whose digest did not change is never touched; one that died is started again, slower each time it dies at once.
+A service whose digest did not change is never touched; one that died is started again, slower each time.
 """
 
 from __future__ import annotations

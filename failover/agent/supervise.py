@@ -118,7 +118,7 @@ def _be_bound_to_parent() -> None:
 def _start_agent(host_dir: Path) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "FAILOVER_HOST_DIR": str(host_dir)}
     with (host_dir / "log" / "agent.log").open("ab") as log:
-        return subprocess.Popen(  # noqa: S603 - our own module
+        return subprocess.Popen(
             [sys.executable, "-m", "failover.agent.main", "--host-dir", str(host_dir)],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -126,7 +126,7 @@ def _start_agent(host_dir: Path) -> subprocess.Popen[bytes]:
             env=environment,
             start_new_session=True,
             # An agent whose supervisor died would be a second one beside the next supervisor's.
-            preexec_fn=_be_bound_to_parent,  # noqa: PLW1509 - single-threaded parent
+            preexec_fn=_be_bound_to_parent,
         )
 
 

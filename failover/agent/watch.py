@@ -1,4 +1,4 @@
-"""What a keeper must remember between two looks: who flushes, who is lost, what is proven. No I/O, no clock of its own."""
+"""What a keeper must remember between two looks: who flushes, who is lost, what is proven. No I/O, no clock."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class FlushWatch:
 
     def look(self, db: DatabaseFacts, *, now_s: float) -> None:
         """Take in one look at the primary's replicas."""
-        wanted = {name for name in db.names}
+        wanted = set(db.names)
         for name in set(self._moved_s) - wanted:
             self._moved_s.pop(name)
             self._streamed.discard(name)
@@ -53,10 +53,8 @@ class FlushWatch:
         gone = set()
         for name in db.names:
             still_s = now_s - self._moved_s.get(name, now_s)
-            if name in streaming:
-                limit_s = self._stale_s
-            else:
-                limit_s = _VANISHED_S if name in self._streamed else _NEVER_SEEN_S
+            vanished_s = _VANISHED_S if name in self._streamed else _NEVER_SEEN_S
+            limit_s = self._stale_s if name in streaming else vanished_s
             if still_s > limit_s:
                 gone.add(name)
         return frozenset(gone)

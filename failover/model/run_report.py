@@ -1,4 +1,4 @@
-"""What a run says of itself: each step as it goes, and how it all ended, ``failover/run/v1``. Shown, never decided on."""
+"""What a run says of itself: each step as it goes, and how it ended (``failover/run/v1``). Shown, never decided on."""
 
 from __future__ import annotations
 
@@ -72,3 +72,26 @@ class RefusalShown(msgspec.Struct, frozen=True, kw_only=True):
     verb: str
     summary: str
     findings: tuple[Finding, ...]
+
+
+class ChangeShown(msgspec.Struct, frozen=True, kw_only=True):
+    """One resource of a preview: ``operation`` is create, update, replace, delete or same."""
+
+    resource: str
+    operation: str
+    fields: tuple[str, ...] = ()
+
+
+class SitePreview(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``deploy`` would change at one site's provider."""
+
+    site: str
+    changes: tuple[ChangeShown, ...]
+
+
+class PreviewShown(msgspec.Struct, frozen=True, kw_only=True):
+    """All sites asked; ``failed``: site -> why nothing is known."""
+
+    schema: str = "failover/preview/v1"
+    sites: tuple[SitePreview, ...]
+    failed: dict[str, str]

@@ -243,7 +243,8 @@ def _drop(facts: KeeperFacts, record: Record, member: str) -> KeeperAction:
     """Degrade only with the witness's consent: a dying provider cuts its own links first (safety B4)."""
     site = site_of(member)
     own_provider = facts.providers.get(facts.site, "")
-    others = tuple(o for o in facts.opinions.get(site, ()) if o.provider not in (own_provider, facts.providers.get(site)))
+    involved = (own_provider, facts.providers.get(site))
+    others = tuple(opinion for opinion in facts.opinions.get(site, ()) if opinion.provider not in involved)
     replaced = facts.copies.get(site, member) != member
     if facts.on_standby_loss != "degrade" and not replaced:
         return Idle(why=f"{member} is lost and the fleet stalls rather than write unprotected", trouble=True)
@@ -325,4 +326,4 @@ def _candidate(facts: KeeperFacts, record: Record) -> KeeperAction | None:
         move=None,
         timelines=(*record.timelines, Timeline(tli=max(newest, db.timeline) + 1, fork_lsn=db.position)),
     )
-    return Swap(expected_revision=record.revision, new=new, why=f"two observers find {suspect} down: promote {db.member}")
+    return Swap(expected_revision=record.revision, new=new, why=f"two observers find {suspect} down")

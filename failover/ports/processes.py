@@ -42,7 +42,8 @@ class Processes(Protocol):
         as_database: bool = False,
         stdin: bytes = b"",
     ) -> Finished:
-        """Run to the end, fed ``stdin`` (secrets go there, never into arguments); killed at the deadline (then ``Unreachable``). Output is bounded."""
+        """Run to the end, fed ``stdin`` (secrets go there, never into arguments); killed at the deadline (then
+        ``Unreachable``). Output is bounded."""
         ...
 
     def adopt(self, pid: int) -> Handle | None:

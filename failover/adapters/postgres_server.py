@@ -1,0 +1,115 @@
+"""The server process on one data directory: find it, start it, stop it. Nothing here knows about roles."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from pathlib import Path
+
+from failover.adapters.postgres_files import PostgresFiles
+from failover.errors import Unreachable
+from failover.ports.processes import Handle, Processes
+
+_START_S = 20.0
+_STATUS_LINE = 7  # of postmaster.pid: "ready" once connections are taken, "standby" when it takes none yet
+
+
+def boot_s() -> float:
+    """CLOCK_BOOTTIME."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class PostgresServer:
+    """At most one postmaster on ``files.data``; only the keeper calls this (safety C3)."""
+
+    def __init__(self, files: PostgresFiles, processes: Processes) -> None:
+        self._files = files
+        self._processes = processes
+
+    def handle(self) -> Handle | None:
+        """The running postmaster of this very data directory, or ``None``."""
+        data = self._files.data
+        try:
+            pid = int((data / "postmaster.pid").read_text().split("\n", 1)[0])
+            arguments = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except (FileNotFoundError, ProcessLookupError, ValueError):
+            return None
+        found = self._processes.adopt(pid) if str(data).encode() in arguments.split(b"\0") else None
+        return found if found is not None and self._processes.alive(found) else None
+
+    async def start(self) -> None:
+        """Start and wait until connections are taken. Kill -9 leaves backends and shared memory behind: reap and try
+        again (safety F3)."""
+        files = self._files
+        files.write_fixed()
+        for attempt in range(4):
+            self._kill_strays()
+            command = ["postgres", "-D", str(files.data), "-c", f"config_file={files.config}"]
+            command += ["-c", f"hba_file={files.access}"]
+            handle = self._processes.start(command, environment={"LC_ALL": "C"}, log=files.log, as_database=True)
+            if await self._await_ready(handle):
+                return
+            await asyncio.sleep(0.1 * (attempt + 1))
+        raise Unreachable("PostgreSQL does not start", hint=f"its own words are in {files.log}")
+
+    async def _await_ready(self, handle: Handle) -> bool:
+        end = boot_s() + _START_S
+        path = self._files.data / "postmaster.pid"
+        while boot_s() < end:
+            with contextlib.suppress(FileNotFoundError):
+                lines = path.read_text().split("\n")
+                status = lines[_STATUS_LINE].strip() if len(lines) > _STATUS_LINE else ""
+                if lines[0] == str(handle.pid) and status in ("ready", "standby"):
+                    return True
+            if not self._processes.alive(handle):
+                return False
+            await asyncio.sleep(0.003)
+        await asyncio.to_thread(self._processes.stop, handle, number=signal.SIGQUIT, timeout_s=2.0)
+        return False
+
+    def _kill_strays(self) -> None:
+        """Backends of a killed postmaster work in the data directory; the next start refuses beside them."""
+        for entry in os.scandir("/proc"):
+            if entry.name.isdigit() and int(entry.name) != os.getpid():
+                with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+                    if os.readlink(f"{entry.path}/cwd") == str(self._files.data):
+                        os.kill(int(entry.name), signal.SIGKILL)
+
+    async def stop(self, *, clean: bool, budget_s: float) -> bool:
+        """Fast or immediate shutdown; ``False``: it had to be killed after ``budget_s``."""
+        handle = self.handle()
+        if handle is None:
+            return True
+        number = signal.SIGINT if clean else signal.SIGQUIT
+        return await asyncio.to_thread(self._processes.stop, handle, number=number, timeout_s=budget_s)
+
+    def reload(self) -> None:
+        """Read the configuration again."""
+        handle = self.handle()
+        if handle is not None:
+            self._processes.signal(handle, signal.SIGHUP)
+
+    async def program(self, *command: str, stdin: bytes = b"", deadline_s: float = 600.0) -> str:
+        """Run one of PostgreSQL's programs; raises ``Unreachable`` with its words when it fails."""
+        files = self._files
+        environment = {"LC_ALL": "C", "PGPASSFILE": str(files.passfile), "PGAPPNAME": f"seed_{files.site}"}
+        done = await asyncio.to_thread(
+            self._processes.run,
+            command,
+            environment=environment,
+            deadline_s=deadline_s,
+            as_database=True,
+            stdin=stdin,
+        )
+        if done.status != 0:
+            raise Unreachable(f"{command[0]} ended with {done.status}: {done.output.strip()[-400:]}")
+        return done.output
+
+    async def look_at_files(self, *command: str, deadline_s: float = 60.0) -> str:
+        """Run a program that only reads files (pg_controldata, pg_waldump) and return what it said, whatever its
+        status: pg_waldump ends with 1 where the WAL ends."""
+        done = await asyncio.to_thread(self._processes.run, command, environment={"LC_ALL": "C"}, deadline_s=deadline_s)
+        return done.output
