@@ -87,6 +87,7 @@ class Journal(Protocol):
         """All lines in order; ``Damaged`` when one is missing, altered, or names a step the plan does not have."""
         ...
 
-    def export_jsonl(self, run: str, path: Path) -> None:
-        """Write the run (first line) and its lines to ``path``, one JSON object a line, mode 0600."""
+    def export_jsonl(self, path: Path, *, run: str = "") -> None:
+        """Write a run and then its lines to ``path``, one JSON object a line, mode 0600; without ``run`` every run,
+        oldest first."""
         ...

@@ -1,0 +1,67 @@
+"""What is asked of a drill, and what it gathers on the way. Values only."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import msgspec
+
+from failover.model.report import DeadSide, Mark, Phase
+
+KINDS = ("switchover", "kill", "return")
+
+
+class DrillAsk(msgspec.Struct, frozen=True, kw_only=True):
+    """``rate_per_s`` counts all requests; two thirds are writes (300: 200 writes and 100 reads). ``site``: where
+    writes go (switchover), or whose provider switches us off (kill) and gives us back (return)."""
+
+    kind: str
+    site: str
+    rate_per_s: float = 300.0
+    duration_s: float = 15.0
+    seed: int = 1
+
+    @property
+    def writes_per_s(self) -> float:
+        """Offered writes."""
+        return self.rate_per_s * 2 / 3
+
+    @property
+    def reads_per_s(self) -> float:
+        """Offered reads."""
+        return self.rate_per_s / 3
+
+    @property
+    def steady_s(self) -> float:
+        """How long the load runs before anything happens: a fifth of it all, and a little the seed decides, so that
+        faults do not always meet the same phase of every timer in the fleet."""
+        return self.duration_s * 0.2 + random.Random(self.seed).uniform(0.0, 0.7)  # noqa: S311 - no secret
+
+
+class Gathered(msgspec.Struct, kw_only=True):
+    """Filled in while the drill runs; instants are CLOCK_BOOTTIME."""
+
+    folder: Path
+    began_s: float
+    loaded_s: float = 0.0
+    fault_s: float = 0.0
+    complete_s: float = 0.0
+    settled_s: float | None = None
+    primary_before: str = ""
+    epoch_before: int = 0
+    primary_after: str = ""
+    epoch_after: int = 0
+    detected_s: float | None = None
+    protected_s: float | None = None
+    sync_before: tuple[str, ...] = ()
+    exposed_bytes: int | None = None
+    dns_right_s: float | None = None
+    dns_alive: int = 0
+    dns_correct: int = 0
+    phases: list[Phase] = msgspec.field(default_factory=list)
+    marks: list[Mark] = msgspec.field(default_factory=list)
+    remarks: list[str] = msgspec.field(default_factory=list)
+    dead_side: DeadSide = DeadSide()
+    unprotected_s: float = 0.0
+    run: str = ""

@@ -1,0 +1,75 @@
+"""Which handler carries out which action. The set is closed: a test compares it with ``model.plan.Actions``."""
+
+from __future__ import annotations
+
+from failover.engine.handler import Handlers
+from failover.model.plan import (
+    ApplyDns,
+    ApplyStack,
+    AwaitDrained,
+    AwaitPrimary,
+    AwaitProtected,
+    AwaitReceived,
+    AwaitServing,
+    Checkpoint,
+    ClaimMove,
+    ClearMove,
+    CommitMove,
+    CreateRecord,
+    DestroyStack,
+    Enrol,
+    HoldGates,
+    Migrate,
+    PutSpec,
+    ReleaseGates,
+    StopPrimary,
+)
+from failover.operations.handlers_database import (
+    AwaitPrimaryHandler,
+    AwaitProtectedHandler,
+    AwaitReceivedHandler,
+    AwaitServingHandler,
+    StopPrimaryHandler,
+)
+from failover.operations.handlers_dns import ApplyDnsHandler
+from failover.operations.handlers_gates import AwaitDrainedHandler, HoldGatesHandler, ReleaseGatesHandler
+from failover.operations.handlers_host import (
+    ApplyStackHandler,
+    CheckpointHandler,
+    DestroyStackHandler,
+    EnrolHandler,
+    MigrateHandler,
+    PutSpecHandler,
+)
+from failover.operations.handlers_record import (
+    ClaimMoveHandler,
+    ClearMoveHandler,
+    CommitMoveHandler,
+    CreateRecordHandler,
+)
+from failover.operations.session import Session
+
+
+def handlers(session: Session) -> Handlers:
+    """One of each, sharing what the run learns."""
+    return {
+        ApplyStack: ApplyStackHandler(session),
+        DestroyStack: DestroyStackHandler(session),
+        Enrol: EnrolHandler(session),
+        PutSpec: PutSpecHandler(session),
+        CreateRecord: CreateRecordHandler(session),
+        AwaitPrimary: AwaitPrimaryHandler(session),
+        Migrate: MigrateHandler(session),
+        AwaitProtected: AwaitProtectedHandler(session),
+        AwaitServing: AwaitServingHandler(session),
+        ClaimMove: ClaimMoveHandler(session),
+        ClearMove: ClearMoveHandler(session),
+        Checkpoint: CheckpointHandler(session),
+        HoldGates: HoldGatesHandler(session),
+        ReleaseGates: ReleaseGatesHandler(session),
+        AwaitDrained: AwaitDrainedHandler(session),
+        StopPrimary: StopPrimaryHandler(session),
+        AwaitReceived: AwaitReceivedHandler(session),
+        CommitMove: CommitMoveHandler(session),
+        ApplyDns: ApplyDnsHandler(session),
+    }

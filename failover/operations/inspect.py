@@ -1,0 +1,84 @@
+"""Looks at the fleet, at all of it at once, within a second or so. Never writes, never waits for the slowest site.
+
+What must never be here: a judgement. What did not answer is reported as not answered, with the reason.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any
+
+from failover.errors import FailoverError
+from failover.model.observation import AgentState, FleetSeen, SiteSeen
+from failover.model.record import Record
+from failover.model.status import NamesSeen
+from failover.operations.wired import Wired
+from failover.planner.dns import primary_name, public_name
+from failover.planner.hostspec import host_spec
+
+LOOK_S = 1.0
+
+
+def look(wired: Wired, *, deadline_s: float = LOOK_S) -> FleetSeen:
+    """Every agent and the record, side by side. Raises nothing for what does not answer."""
+    hosts, store = wired.hosts, wired.record
+    pool = ThreadPoolExecutor(max_workers=len(wired.fleet.sites) + 1, thread_name_prefix="look")
+    began_s = _boottime_s()
+    record_asked = pool.submit(store.read, deadline_s=deadline_s)
+    asked = {site.name: pool.submit(hosts.state, site.name, deadline_s=deadline_s) for site in wired.fleet.sites}
+    everything: list[Future[Any]] = [record_asked, *asked.values()]
+    wait(everything, timeout=deadline_s + 0.5)
+    # A part that overruns its own deadline is left behind, not waited for.
+    pool.shutdown(wait=False, cancel_futures=True)
+    sites = tuple(_site(name, future, began_s) for name, future in asked.items())
+    record, error = _record(record_asked)
+    return FleetSeen(sites=sites, record=record, record_error=error)
+
+
+def names(wired: Wired, *, deadline_s: float = LOOK_S) -> tuple[NamesSeen, ...]:
+    """What each DNS provider's server answers for our two names, asked directly and side by side."""
+    sites = [site.name for site in wired.fleet.dns_sites]
+    if not sites:
+        return ()
+    wanted = (public_name(wired.fleet), primary_name(wired.fleet))
+    dns = wired.dns
+    with ThreadPoolExecutor(max_workers=len(sites), thread_name_prefix="names") as pool:
+        asked = {site: pool.submit(dns.served, site, wanted, deadline_s=deadline_s) for site in sites}
+    seen: list[NamesSeen] = []
+    for site, future in asked.items():
+        try:
+            seen.append(NamesSeen(site=site, answers=future.result()))
+        except FailoverError as error:
+            seen.append(NamesSeen(site=site, answers=None, error=str(error)))
+    return tuple(seen)
+
+
+def wanted_specs(wired: Wired) -> dict[str, str]:
+    """Digest of the HostSpec the fleet file asks for, by site."""
+    fleet, secrets = wired.fleet, wired.secrets
+    return {site.name: host_spec(fleet, site, secrets, serial=0).digest() for site in fleet.sites}
+
+
+def _site(name: str, future: Future[AgentState], began_s: float) -> SiteSeen:
+    if not future.done():
+        return SiteSeen(site=name, state=None, error="no answer in time", seen_s_ago=None)
+    try:
+        state = future.result()
+    except FailoverError as error:
+        return SiteSeen(site=name, state=None, error=str(error), seen_s_ago=None)
+    return SiteSeen(site=name, state=state, error="", seen_s_ago=round(_boottime_s() - began_s, 3))
+
+
+def _record(future: Future[Record | None]) -> tuple[Record | None, str]:
+    if not future.done():
+        return None, "no majority of the voters answered in time"
+    try:
+        return future.result(), ""
+    except FailoverError as error:
+        # What each voter said in brackets is for the log; here it would bury the sentence that matters.
+        return None, error.message.split(" (", 1)[0]
+
+
+def _boottime_s() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -1,0 +1,103 @@
+"""The right to change the fleet, for one command: a file lock on this machine, and the record's lease if there is one.
+
+A fleet's first deploy begins before there are voters; then the file lock alone keeps two runs of this machine apart,
+and the record's lease is taken as soon as a majority of voters answers.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from failover.engine.clock import Clock
+from failover.engine.lease import FleetLease
+from failover.errors import LeaseHeld, Unreachable
+from failover.model.units import utc_text
+from failover.operations.wired import Wired
+from failover.ports.record import Lease
+
+TTL_S = 15.0
+
+
+class _Holder(msgspec.Struct, frozen=True, kw_only=True):
+    owner: str
+    since: str
+
+
+class RunGuard:
+    """The engine's guard. Before the record's lease is held, the file lock is all there is to lose, and it is not."""
+
+    def __init__(self, wired: Wired, owner: str, clock: Clock, stack: ExitStack) -> None:
+        self._wired = wired
+        self._owner = owner
+        self._clock = clock
+        self._stack = stack
+        self._held: FleetLease | None = None
+
+    @property
+    def lease(self) -> Lease | None:
+        """The record's lease, once it is held."""
+        return self._held.lease if self._held is not None else None
+
+    def check(self) -> None:
+        """Raises ``LeaseLost`` when the record's lease was held and is gone."""
+        if self._held is not None:
+            self._held.check()
+
+    def take(self) -> Lease:
+        """Take the record's lease now. Raises ``LeaseHeld`` or ``Unreachable``."""
+        if self._held is None:
+            lease = FleetLease(store=self._wired.record, owner=self._owner, ttl_s=TTL_S, clock=self._clock)
+            self._held = self._stack.enter_context(lease)
+        return self._held.lease
+
+
+@contextmanager
+def run_lease(wired: Wired, *, owner: str, clock: Clock, record_needed: bool) -> Iterator[RunGuard]:
+    """Hold both. Raises ``LeaseHeld`` with who and since when; ``Unreachable`` when the record's is needed and no
+    majority of the voters answers."""
+    with ExitStack() as stack:
+        stack.enter_context(_file_lock(wired.state_dir / "run.lock", owner))
+        guard = RunGuard(wired, owner, clock, stack)
+        try:
+            guard.take()
+        except Unreachable:
+            if record_needed:
+                raise
+        yield guard
+
+
+@contextmanager
+def _file_lock(path: Path, owner: str) -> Iterator[None]:
+    """An exclusive lock for as long as this lasts; the kernel frees it when the process dies, however it dies."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise _held(descriptor, path) from error
+        now = _Holder(owner=owner, since=utc_text(datetime.now(UTC)))
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, msgspec.json.encode(now), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _held(descriptor: int, path: Path) -> LeaseHeld:
+    try:
+        holder = msgspec.json.decode(os.pread(descriptor, 4096, 0), type=_Holder)
+    except msgspec.MsgspecError:
+        holder = _Holder(owner="another process", since="just now")
+    return LeaseHeld(
+        f"another run holds the lease: {holder.owner}, since {holder.since}",
+        where=str(path),
+        hint="wait for it to end; failover journal list shows what it does",
+    )

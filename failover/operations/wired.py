@@ -1,0 +1,107 @@
+"""What an operation is given: the fleet and the ports, each made when it is first used. Wired in ``cli/wiring.py``.
+
+Made late on purpose: ``status`` must not pay for the engine, nor ``validate`` for TLS. What must never be here: an
+adapter's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+from failover.model.bootstrap import Bootstrap
+from failover.model.fleet import Fleet
+from failover.model.secret import FleetSecrets
+from failover.ports.dns import DnsProvider
+from failover.ports.hosts import Hosts
+from failover.ports.journal import Journal
+from failover.ports.measure import Measure
+from failover.ports.provisioner import Provisioner
+from failover.ports.record import RecordStore
+
+
+class Makers:
+    """How each part is made. Every call may raise a ``FailoverError`` that says what is missing."""
+
+    def __init__(
+        self,
+        *,
+        hosts: Callable[[], Hosts],
+        record: Callable[[], RecordStore],
+        journal: Callable[[], Journal],
+        provisioner: Callable[[], Provisioner],
+        dns: Callable[[], DnsProvider],
+        secrets: Callable[[], FleetSecrets],
+        bootstrap: Callable[[str], Bootstrap],
+        measure: Callable[[], Measure],
+    ) -> None:
+        self.hosts = hosts
+        self.record = record
+        self.journal = journal
+        self.provisioner = provisioner
+        self.dns = dns
+        self.secrets = secrets
+        self.bootstrap = bootstrap
+        self.measure = measure
+
+
+class Wired:
+    """One fleet with everything that reaches it. Close it when done."""
+
+    def __init__(self, *, fleet: Fleet, fleet_path: Path, state_dir: Path, makers: Makers) -> None:
+        self.fleet = fleet
+        self.fleet_path = fleet_path
+        self.state_dir = state_dir
+        self._makers = makers
+
+    @cached_property
+    def hosts(self) -> Hosts:
+        """The agents."""
+        return self._makers.hosts()
+
+    @cached_property
+    def record(self) -> RecordStore:
+        """The record store."""
+        return self._makers.record()
+
+    @cached_property
+    def journal(self) -> Journal:
+        """The journal of this operator's side."""
+        return self._makers.journal()
+
+    @cached_property
+    def provisioner(self) -> Provisioner:
+        """What makes machines."""
+        return self._makers.provisioner()
+
+    @cached_property
+    def dns(self) -> DnsProvider:
+        """The DNS providers."""
+        return self._makers.dns()
+
+    @cached_property
+    def measure(self) -> Measure:
+        """What drills ask the databases directly."""
+        return self._makers.measure()
+
+    @cached_property
+    def secrets(self) -> FleetSecrets:
+        """The fleet's secrets."""
+        return self._makers.secrets()
+
+    def bootstrap(self, site: str) -> Bootstrap:
+        """What Pulumi hands the site's new host."""
+        return self._makers.bootstrap(site)
+
+    @property
+    def born_marker(self) -> Path:
+        """Written when this side has created the record: from then on one that cannot be read was not "never there"."""
+        return self.state_dir / "born"
+
+    def close(self) -> None:
+        """Free connections of the parts that were made."""
+        for name in ("hosts", "record"):
+            part = self.__dict__.get(name)
+            if part is not None:
+                part.close()

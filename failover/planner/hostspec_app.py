@@ -1,0 +1,99 @@
+"""The app's processes as services: environment, gate sockets, the file with every site's database. Pure.
+
+What must never be here: a password in an environment or a command line; both are shown by ``ps``.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from failover.model.fleet import Fleet, Service, Site
+from failover.model.secret import FleetSecrets
+from failover.model.spec import File, Ready, ServiceSpec
+from failover.planner.hostspec_net import LOCAL, listen_address
+
+DATABASES_FILE = "run/databases.json"
+MEDIA_FOLDER = "media"
+APP_ROLE = "app"
+_STOP_TIMEOUT_S = 5.0
+
+
+def gate_socket(service: str) -> str:
+    """Where a process listens for its gate, below the host's folder. Short: a socket's path ends at 107 bytes."""
+    return f"run/{service}.gate"
+
+
+def app_services(fleet: Fleet, site: Site, secrets: FleetSecrets) -> tuple[ServiceSpec, ...]:
+    """Every process of the app at a data site, in the order declared."""
+    databases = databases_file(fleet, site, secrets)
+    return tuple(_service(fleet, site, service, databases) for service in fleet.app.services)
+
+
+def migrate_service(fleet: Fleet, site: Site, secrets: FleetSecrets) -> ServiceSpec:
+    """The app's migrations as a command that ends. No gate: it runs at the primary, against its own site's database."""
+    return ServiceSpec(
+        name="migrate",
+        command=fleet.app.migrate,
+        environment=_wiring(site),
+        files=(databases_file(fleet, site, secrets),),
+    )
+
+
+def databases_file(fleet: Fleet, site: Site, secrets: FleetSecrets) -> File:
+    """Site -> libpq URL of its database, the site's own first: that is the one used where there is no gate."""
+    own_first = sorted(fleet.data_sites, key=lambda other: other.name != site.name)
+    urls = {other.name: database_url(fleet, other, secrets, from_site=site) for other in own_first}
+    return File(path=DATABASES_FILE, text=msgspec.json.encode(urls).decode(), mode=0o600)
+
+
+def database_url(fleet: Fleet, at: Site, secrets: FleetSecrets, *, from_site: Site) -> str:
+    """libpq URL of the app's database at ``at``. A dead or frozen peer is noticed in seconds, not in kernel hours.
+
+    No ``target_session_attrs``: pools to the standby are opened before a move, and the gate says who serves.
+    """
+    options = {
+        "connect_timeout": "2",
+        "keepalives": "1",
+        "keepalives_idle": "2",
+        "keepalives_interval": "1",
+        "keepalives_count": "3",
+        "tcp_user_timeout": "3000",
+        "gssencmode": "disable",
+    }
+    if at.kind == LOCAL and from_site.kind == LOCAL:
+        options["sslmode"] = "disable"
+    else:
+        # Between providers the wire is not ours: encrypted, and only to a server the fleet's CA has signed.
+        options |= {"sslmode": "verify-ca", "sslrootcert": "{host}/trust/ca.pem"}
+    password = secrets.app_password.reveal()
+    place = f"{at.address}:{at.ports.postgres}/{quote(fleet.app.database, safe='')}"
+    return f"postgresql://{APP_ROLE}:{quote(password, safe='')}@{place}?{urlencode(options, safe='{}/')}"
+
+
+def _service(fleet: Fleet, site: Site, service: Service, databases: File) -> ServiceSpec:
+    # The operator's variables first: one that has a name of ours would cut the process off its gate or database.
+    environment = {**service.environment, **_wiring(site)}
+    if service.port:
+        environment["APP_LISTEN"] = f"{listen_address(site)}:{service.port}"
+    if service.gate:
+        environment["APP_GATE_SOCKET"] = "{host}/" + gate_socket(service.name)
+    return ServiceSpec(
+        name=service.name,
+        command=service.command,
+        environment=environment,
+        files=(databases,),
+        start=service.start,
+        ready=Ready(address=site.address, port=service.port, http_path=service.health) if service.port else None,
+        gate=gate_socket(service.name) if service.gate else "",
+        stop_timeout_s=_STOP_TIMEOUT_S,
+    )
+
+
+def _wiring(site: Site) -> dict[str, str]:
+    return {
+        "APP_SITE": site.name,
+        "APP_DATABASES_FILE": "{host}/" + DATABASES_FILE,
+        "APP_MEDIA_DIR": "{host}/" + MEDIA_FOLDER,
+    }

@@ -1,0 +1,175 @@
+"""The primary is lost: ask the candidate's keeper to take over. Pure.
+
+A request, never a command (safety G2): the keeper swaps the record itself, past every guard. What must never be here:
+a way to promote a copy that is not in ``sync``; the record refuses it, and only its rebuild by two operators can.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from failover.model.finding import Finding
+from failover.model.fleet import PROMISE, Fleet
+from failover.model.observation import AgentState, FleetSeen
+from failover.model.plan import ClaimMove, Plan, Refusal, Step
+from failover.model.record import Record
+from failover.model.units import MemberId, format_duration, format_lsn, site_of
+from failover.planner import preflight
+from failover.planner.byhand import ByHand
+from failover.planner.dns_steps import dns_steps
+from failover.planner.switchover_steps import LANE, await_primary, finish_steps
+from failover.planner.verdict import DOWN, UP, Opinion, agreed_down
+
+REQUEST_BUDGET_S = 60.0
+
+
+class PromoteAsk(msgspec.Struct, frozen=True, kw_only=True):
+    """``site``: who should take over. ``accept_loss_s``: how much exposure the operator accepts (0: none)."""
+
+    site: str
+    run: str = ""
+    accept_loss_s: float = 0.0
+
+
+def plan(fleet: Fleet, seen: FleetSeen, ask: PromoteAsk) -> Plan | Refusal:
+    """The request, the wait, and the names at every DNS provider that lives."""
+    basics = (*preflight.known_data_site(fleet, ask.site), *preflight.record_known(seen))
+    record = seen.record
+    if basics or record is None:
+        return _refusal(ask, basics)
+    if record.primary_site == ask.site:
+        return Plan(
+            verb="promote",
+            summary=f"{ask.site} is primary already",
+            steps=finish_steps(fleet, seen, record, ask.site, run=ask.run),
+        )
+    found = check(fleet, seen, record, ask)
+    if preflight.errors(found):
+        return _refusal(ask, found)
+    target = next(member for member in record.sync if site_of(member) == ask.site)
+    dead = record.primary_site
+    return Plan(
+        verb="promote",
+        summary=f"{dead} is lost: {ask.site} takes over",
+        steps=(
+            *_request(fleet, record, target, claimed=record.move is not None and record.move.run == ask.run),
+            await_primary(fleet, ask.site, lane=LANE),
+            *dns_steps(fleet, ask.site, after=("primary",), without=(dead,)),
+        ),
+        hazards=_hazards(fleet, dead, ask),
+        promise=f"0 acknowledged writes lost; {PROMISE[fleet.app.promise]}",
+        measured=_exposure(seen, record, target),
+    )
+
+
+def check(fleet: Fleet, seen: FleetSeen, record: Record, ask: PromoteAsk) -> tuple[Finding, ...]:
+    """Everything that speaks against it now."""
+    return (
+        *preflight.born(record),
+        *preflight.no_other_move(record, ask.run),
+        *_lost(fleet, seen, record, ask.site),
+        *_candidate(seen, record, ask),
+    )
+
+
+def observers(fleet: Fleet, seen: FleetSeen, suspect: str) -> tuple[Opinion, ...]:
+    """What each live agent says of ``suspect``."""
+    found: list[Opinion] = []
+    for site in seen.sites:
+        if site.state is None or site.site == suspect:
+            continue
+        for probe in site.state.probes:
+            if probe.site == suspect:
+                provider = fleet.site(site.site).provider
+                found.append(Opinion(observer=site.site, provider=provider, verdict=probe.verdict))
+    return tuple(found)
+
+
+def _lost(fleet: Fleet, seen: FleetSeen, record: Record, to: str) -> tuple[Finding, ...]:
+    """Two observers at two live providers find the primary gone, and it does not answer us either."""
+    suspect = record.primary_site
+    state = preflight.answers(seen, suspect)
+    if state is not None and state.database.state == "primary":
+        what = f"{suspect} answers and runs as primary"
+        return (preflight.error("primary-alive", what, f"failover switchover --to {to}", site=suspect),)
+    opinions = observers(fleet, seen, suspect)
+    if agreed_down(opinions, suspect_provider=fleet.site(suspect).provider):
+        return ()
+    said = ", ".join(f"{opinion.observer} says {opinion.verdict}" for opinion in opinions) or "nobody can be asked"
+    alive = any(opinion.verdict == UP for opinion in opinions)
+    downs = sum(opinion.verdict == DOWN for opinion in opinions)
+    what = f"{suspect} is not agreed to be gone: {said} ({downs} of 2 needed)"
+    hint = f"failover switchover --to {to}" if alive else "bring a second observer back: failover status names them"
+    return (preflight.error("not-agreed-down", what, hint, site=suspect),)
+
+
+def _candidate(seen: FleetSeen, record: Record, ask: PromoteAsk) -> tuple[Finding, ...]:
+    if not any(site_of(member) == ask.site for member in record.sync):
+        what = f"the copy at {ask.site} is not a sync member: it may lack acknowledged writes"
+        loss = " --accept-loss cannot change this: the record refuses it;" if ask.accept_loss_s else ""
+        rebuild = "if it is gone for good, two operators run: failover record rebuild"
+        hint = f"bring {record.primary_site} back;{loss} {rebuild}"
+        return (preflight.error("not-in-sync", what, hint, site=ask.site),)
+    state = preflight.answers(seen, ask.site)
+    if state is None:
+        return preflight.agents_answer(seen, (ask.site,))
+    if state.database.position < record.flushed_lsn:
+        behind = f"{format_lsn(state.database.position)} < {format_lsn(record.flushed_lsn)}"
+        what = f"the copy at {ask.site} is behind what it once acknowledged ({behind}): its disk went back in time"
+        return (preflight.error("disk-rolled-back", what, "failover record rebuild, by two operators", site=ask.site),)
+    return _unprotected(state, ask)
+
+
+def _unprotected(state: AgentState, ask: PromoteAsk) -> tuple[Finding, ...]:
+    """Seconds the fleet ran on one copy, as far as the candidate knows; beyond what is accepted it refuses."""
+    if state.unprotected_s <= ask.accept_loss_s:
+        return ()
+    what = f"the fleet ran unprotected for {format_duration(state.unprotected_s)} before: those writes may be missing"
+    hint = f"failover promote {ask.site} --accept-loss {state.unprotected_s + 1:.0f}s"
+    return (preflight.error("loss-not-accepted", what, hint, site=ask.site),)
+
+
+def _request(fleet: Fleet, record: Record, target: MemberId, *, claimed: bool) -> tuple[Step, ...]:
+    if claimed:
+        return ()
+    hand = ByHand(fleet)
+    change = f'revision + 1, "move": kind promote, {record.primary} -> {target}'
+    return (
+        Step(
+            id="request",
+            title=f"Ask the keeper at {site_of(target)} to take over",
+            action=ClaimMove(kind="promote", source=record.primary, target=target, budget_s=REQUEST_BUDGET_S),
+            why="the keeper takes `primary` by the record, past every guard; from here it may act at any moment",
+            site=site_of(target),
+            timeout_s=15.0,
+            commit=True,
+            lane=LANE,
+            command=hand.swap(change),
+            check=hand.record(),
+            back=hand.swap('revision + 1, "move": null') + "  # works only until the keeper has acted",
+        ),
+    )
+
+
+def _hazards(fleet: Fleet, dead: str, ask: PromoteAsk) -> tuple[str, ...]:
+    hazards = [f"{dead} is fenced: it comes back as a standby only"]
+    if fleet.site(dead).dns:
+        hazards.append(f"{dead}'s DNS server cannot be corrected: remove its NS of {fleet.dns.zone} at the registrar")
+    if ask.accept_loss_s:
+        hazards.append(f"a loss of up to {format_duration(ask.accept_loss_s)} is accepted")
+    return tuple(hazards)
+
+
+def _exposure(seen: FleetSeen, record: Record, target: MemberId) -> tuple[str, ...]:
+    """Stated before the move, so that it can be compared with what was lost."""
+    facts = [f"epoch {record.epoch}, {target} is sync: every acknowledged write is on it"]
+    state = preflight.answers(seen, site_of(target))
+    if state is not None:
+        received = format_lsn(state.database.position)
+        facts.append(f"exposure: 0 acknowledged writes; {site_of(target)} has received {received}")
+        facts.append(f"sync members had flushed {format_lsn(record.flushed_lsn)} when the primary last said so")
+    return tuple(facts)
+
+
+def _refusal(ask: PromoteAsk, found: tuple[Finding, ...]) -> Refusal:
+    return Refusal(verb="promote", summary=f"promote {ask.site} is refused; nothing was changed", findings=found)

@@ -1,0 +1,253 @@
+"""The steps of a planned move, each with its way back and what a person would type. Pure; ``switchover`` decides when.
+
+Lanes: the two checkpoints run side by side before the pause; ``move`` is the pause itself; names follow on their own.
+"""
+
+from __future__ import annotations
+
+from failover.model.fleet import Fleet
+from failover.model.observation import FleetSeen
+from failover.model.plan import (
+    AwaitDrained,
+    AwaitPrimary,
+    AwaitProtected,
+    AwaitReceived,
+    Checkpoint,
+    ClaimMove,
+    ClearMove,
+    CommitMove,
+    HoldGates,
+    ReleaseGates,
+    Step,
+    StopPrimary,
+)
+from failover.model.record import Record
+from failover.model.units import MemberId, site_of
+from failover.planner.byhand import ByHand
+from failover.planner.dns_steps import dns_steps
+from failover.planner.preflight import answers
+
+LANE = "move"
+STOP_BUDGET_S = 1.0
+"""A stop that takes longer is given up and A starts again (safety D1)."""
+RECEIVE_BUDGET_S = 1.0
+DRAIN_BUDGET_S = 1.0
+CHECKPOINT_TIMEOUT_S = 60.0
+PROTECT_TIMEOUT_S = 120.0
+
+
+def move_steps(fleet: Fleet, *, source: MemberId, target: MemberId, claimed: bool = False) -> tuple[Step, ...]:
+    """All steps; ``claimed``: this run's move stands in the record already, so what comes before it was done."""
+    before = () if claimed else (*_checkpoints(fleet, source, target), _claim(fleet, source, target))
+    return (
+        *before,
+        _hold(fleet),
+        *_stop(fleet, source, target),
+        _commit(fleet, source, target),
+        await_primary(fleet, site_of(target), lane=LANE),
+        release(fleet, lane=LANE),
+        protected(fleet, lane=LANE),
+        *dns_steps(fleet, site_of(target), after=("primary",)),
+    )
+
+
+def finish_steps(fleet: Fleet, seen: FleetSeen, record: Record, target: str, *, run: str) -> tuple[Step, ...]:
+    """What remains once the commit is in the record; nothing when the fleet has settled."""
+    state = answers(seen, target)
+    serving = state is not None and state.database.state == "primary" and state.database.member == record.primary
+    mine = bool(run)
+    held = any(
+        site.state is not None and site.state.gate.hold_run == run for site in seen.sites
+    ) if mine else False
+    steps: list[Step] = []
+    if not serving:
+        steps.append(await_primary(fleet, target, lane=LANE))
+    if held or (mine and not serving):
+        steps.append(release(fleet, lane=LANE))
+    if mine and not (serving and is_protected(seen, record)):
+        steps.append(protected(fleet, lane=LANE))
+    if steps:
+        steps.extend(dns_steps(fleet, target, after=("primary",) if not serving else ()))
+    return tuple(steps)
+
+
+def is_protected(seen: FleetSeen, record: Record) -> bool:
+    """The record lists a sync member and the primary sees it stream."""
+    state = answers(seen, record.primary_site)
+    if state is None or not record.sync:
+        return False
+    streaming = {row.application_name for row in state.database.replicas if row.state == "streaming"}
+    return all(member in streaming for member in record.sync)
+
+
+def _checkpoints(fleet: Fleet, source: MemberId, target: MemberId) -> tuple[Step, ...]:
+    hand = ByHand(fleet)
+    return tuple(
+        Step(
+            id=f"checkpoint-{site}",
+            title=f"Checkpoint at {site}",
+            action=Checkpoint(site=site),
+            why="so that the stop inside the pause has little left to write",
+            site=site,
+            timeout_s=CHECKPOINT_TIMEOUT_S,
+            required=False,
+            lane=f"checkpoint-{site}",
+            command=hand.psql(site, "CHECKPOINT"),
+            check=hand.psql(site, "SELECT checkpoint_time FROM pg_control_checkpoint()"),
+            back="nothing to take back",
+        )
+        for site in (site_of(source), site_of(target))
+    )
+
+
+def _claim(fleet: Fleet, source: MemberId, target: MemberId) -> Step:
+    hand = ByHand(fleet)
+    return Step(
+        id="claim",
+        title=f"Claim the move {site_of(source)} -> {site_of(target)} in the record",
+        action=ClaimMove(kind="switchover", source=source, target=target, budget_s=fleet.timing.move_budget_s),
+        why="keepers stand down for this run while the claim is live; it ends by itself",
+        timeout_s=5.0,
+        undo=ClearMove(),
+        lane=LANE,
+        after=(f"checkpoint-{site_of(source)}", f"checkpoint-{site_of(target)}"),
+        command=hand.swap(f'revision + 1, "move" of {source} -> {target}; by hand also stop both agents first'),
+        check=hand.record(),
+        back=hand.swap('revision + 1, "move": null'),
+    )
+
+
+def _hold(fleet: Fleet) -> Step:
+    hand = ByHand(fleet)
+    sites = tuple(site.name for site in fleet.data_sites)
+    line = '{"state":"hold","primary":"","epoch":EPOCH,"fresh_until":0,"wait_s":1.0}'
+    return Step(
+        id="hold",
+        title=f"Hold the gates at {' and '.join(sites)}",
+        action=HoldGates(sites=sites, budget_s=fleet.timing.hold_budget_s),
+        why="requests wait instead of failing; the agents open again by themselves when the budget is over",
+        timeout_s=3.0,
+        undo=ReleaseGates(sites=sites),
+        lane=LANE,
+        command=" ; ".join(f"({hand.gates(site, line)})" for site in sites),
+        check=" ; ".join(f"({hand.gates(site, '{' + chr(34) + 'ask' + chr(34) + ':true}')})" for site in sites),
+        back="start the agents again: failover agent opens the gates to whoever the record says serves",
+    )
+
+
+def _stop(fleet: Fleet, source: MemberId, target: MemberId) -> tuple[Step, ...]:
+    hand = ByHand(fleet)
+    a, b = site_of(source), site_of(target)
+    open_writes = "SELECT pid, usename, query FROM pg_stat_activity WHERE backend_xid IS NOT NULL"
+    drained = Step(
+        id="drain",
+        title=f"No open write transaction at {a}",
+        action=AwaitDrained(site=a, budget_s=DRAIN_BUDGET_S),
+        why="drained means what PostgreSQL says, not what the edge counts (safety E2)",
+        site=a,
+        timeout_s=DRAIN_BUDGET_S + 2.0,
+        lane=LANE,
+        command=hand.psql(a, f"SELECT pg_terminate_backend(pid) FROM ({open_writes}) AS left_over"),
+        check=hand.psql(a, open_writes),
+        back="nothing to take back",
+    )
+    stop = Step(
+        id="stop",
+        title=f"Stop PostgreSQL at {a}",
+        action=StopPrimary(site=a, budget_s=STOP_BUDGET_S),
+        why="fence before promote: a clean stop ships everything first, the shutdown checkpoint too",
+        site=a,
+        timeout_s=STOP_BUDGET_S + 5.0,
+        undo=ClearMove(),
+        lane=LANE,
+        command=hand.pg_ctl(a, "stop -m fast -t 1"),
+        check=hand.controldata(a),
+        back=hand.pg_ctl(a, "start") + "  # after: rm standby.signal; only while the record still says so",
+    )
+    received = Step(
+        id="receive",
+        title=f"{b} has everything {a} wrote",
+        action=AwaitReceived(source=a, target=b, budget_s=RECEIVE_BUDGET_S),
+        why="without this the commit could lose the last writes; nothing is lost by giving up here",
+        site=b,
+        timeout_s=RECEIVE_BUDGET_S + 3.0,
+        lane=LANE,
+        command=hand.psql(b, "SELECT pg_last_wal_receive_lsn()") + "  # until it is past the shutdown checkpoint",
+        check=hand.psql(b, "SELECT pg_last_wal_receive_lsn()"),
+        back="nothing to take back",
+    )
+    return drained, stop, received
+
+
+def _commit(fleet: Fleet, source: MemberId, target: MemberId) -> Step:
+    hand = ByHand(fleet)
+    return Step(
+        id="commit",
+        title=f"Commit: {site_of(target)} is primary in the record",
+        action=CommitMove(source=source, target=target),
+        # Listing the old primary as sync before it streams is allowed only because the target's names are in force
+        # (safety C7, checked in preflight): its first commit waits for the old primary.
+        why="the one step that decides; before it everything can be taken back, after it only forward",
+        site=site_of(target),
+        timeout_s=10.0,
+        commit=True,
+        lane=LANE,
+        command=hand.swap(f'epoch + 1, revision + 1, "primary": "{target}", "sync": ["{source}"], "move": null'),
+        check=hand.record(),
+        back="none: only forward from here; a second switchover brings it back",
+    )
+
+
+def await_primary(fleet: Fleet, site: str, *, lane: str, after: tuple[str, ...] = (), timeout_s: float = 30.0) -> Step:
+    """The site's keeper runs PostgreSQL as primary."""
+    hand = ByHand(fleet)
+    return Step(
+        id="primary",
+        title=f"PostgreSQL at {site} is primary",
+        action=AwaitPrimary(site=site),
+        why="its keeper promotes because the record says so; nobody tells it to",
+        site=site,
+        timeout_s=timeout_s,
+        lane=lane,
+        after=after,
+        command=hand.psql(site, "SELECT pg_promote(false)"),
+        check=hand.psql(site, "SELECT pg_is_in_recovery()") + "  # f",
+        back="none: the record has decided",
+    )
+
+
+def release(fleet: Fleet, *, lane: str) -> Step:
+    """Gates open to whoever the record says serves."""
+    hand = ByHand(fleet)
+    sites = tuple(site.name for site in fleet.data_sites)
+    return Step(
+        id="release",
+        title=f"Release the gates at {' and '.join(sites)}",
+        action=ReleaseGates(sites=sites),
+        why="waiting requests go on at the new primary; their commits wait for the old one to stream",
+        timeout_s=5.0,
+        # An agent that died meanwhile releases its own hold; it must not keep the other site's clients waiting.
+        required=False,
+        lane=lane,
+        command="start the agents again: they open the gates",
+        check=" ; ".join(hand.edge(site) for site in sites),
+        back="nothing to take back",
+    )
+
+
+def protected(fleet: Fleet, *, lane: str, after: tuple[str, ...] = ()) -> Step:
+    """The record lists a sync member that streams."""
+    hand = ByHand(fleet)
+    return Step(
+        id="protected",
+        title="A standby streams: every commit is on two providers",
+        action=AwaitProtected(),
+        why="until then the loss of one provider could lose writes",
+        timeout_s=PROTECT_TIMEOUT_S,
+        required=False,
+        lane=lane,
+        after=after,
+        command="wait: the keeper of the other site rejoins by itself",
+        check=hand.record(),
+        back="nothing to take back",
+    )

@@ -1,0 +1,1 @@
+"""The social app: accounts, posts, follows, timeline, media and a worker. Imports nothing of failover."""

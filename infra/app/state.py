@@ -1,0 +1,23 @@
+"""What every handler of one web process shares. Must never be here: anything made per request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from infra.app.database import Database
+from infra.app.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """Settings and the database of this process."""
+
+    settings: Settings
+    database: Database
+
+
+def state_of(request: Request) -> State:
+    state: State = request.app.state.shared
+    return state

@@ -1,0 +1,106 @@
+"""One local fleet of its own for a test or a benchmark: its commands, its state, its end. Everything by the real CLI."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from failover.agent.supervise import host_processes, stop_host
+
+ROOT = Path(__file__).parents[2]
+SITES = ("alpha", "beta", "gamma")
+
+
+class Ran:
+    """What a command did. ``json`` is its one object on stdout."""
+
+    def __init__(self, status: int, out: str, err: str, seconds: float) -> None:
+        self.status, self.out, self.err, self.seconds = status, out, err, seconds
+
+    @property
+    def json(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.out)
+        return found
+
+
+class LocalFleet:
+    """``folder`` holds fleet.yaml and ``.failover``. ``block`` keeps fleets of one machine apart."""
+
+    def __init__(self, folder: Path, *, block: int) -> None:
+        self.folder = folder
+        self.block = block
+        self.file = folder / "fleet.yaml"
+        self.state = folder / ".failover"
+
+    def command(self, *words: str) -> list[str]:
+        return [sys.executable, "-m", "failover.cli.app", "--fleet", str(self.file), *words]
+
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """In a session of its own, so that a test can kill exactly it."""
+        return subprocess.Popen(
+            self.command(*words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True, env=self.environment(), cwd=ROOT, start_new_session=True,
+        )  # fmt: skip
+
+    def run(self, *words: str, status: int | None = 0, timeout_s: float = 240.0) -> Ran:
+        """Run to its end; another exit status than ``status`` fails with everything it said."""
+        began = time.monotonic()
+        process = self.start(*words)
+        try:
+            out, err = process.communicate(timeout=timeout_s)
+        except BaseException:
+            process.kill()
+            process.communicate()
+            raise
+        ran = Ran(process.returncode, out, err, time.monotonic() - began)
+        if status is not None and ran.status != status:
+            raise AssertionError(
+                f"failover {' '.join(words)}: exit {ran.status}, wanted {status}\n--- stdout\n{out}\n--- stderr\n{err}"
+            )
+        return ran
+
+    def init(self) -> None:
+        self.run("init", "--local", "--block", str(self.block))
+
+    def deploy(self) -> Ran:
+        return self.run("deploy", "--yes")
+
+    def drill(self, kind: str, site: str, *, rate: int = 120, seconds: float = 8.0, seed: int = 1) -> dict[str, Any]:
+        """The report. A missed objective (exit 4) is the caller's to judge."""
+        words = ("--json", "drill", kind, site, "--rate", str(rate), "--for", f"{seconds}s", "--seed", str(seed))
+        ran = self.run(*words, status=None)
+        assert ran.status in (0, 4), f"drill {kind} {site}: exit {ran.status}\n{ran.out}\n{ran.err}"
+        return ran.json
+
+    def status(self) -> dict[str, Any]:
+        return self.run("--json", "status", status=None).json
+
+    def host_dir(self, site: str) -> Path:
+        return self.state / "sites" / site
+
+    def processes(self) -> dict[str, set[int]]:
+        return {site: host_processes(self.host_dir(site)) for site in SITES if self.host_dir(site).exists()}
+
+    def wait_protected(self, *, deadline_s: float = 60.0) -> dict[str, Any]:
+        end = time.monotonic() + deadline_s
+        while True:
+            seen = self.status()
+            if seen["record"] and seen["record"]["sync"]:
+                return seen
+            assert time.monotonic() < end, f"not protected: {json.dumps(seen, indent=1)}"
+            time.sleep(0.2)
+
+    def end(self) -> None:
+        """Whatever happened: nothing of this fleet runs afterwards."""
+        for parent in (self.state / "sites", self.state / "suspended"):
+            for site in SITES:
+                if parent.exists():
+                    stop_host(parent / site)
