@@ -22,7 +22,7 @@ class VoterView(Protocol):
 
 
 class Voters(Protocol):
-    """The record's voters; the first is this host's own."""
+    """Some of the record's voters."""
 
     def status(self, *, deadline_s: float) -> Sequence[VoterView]:
         """Every voter it was made with, in order."""
@@ -34,11 +34,13 @@ class Voters(Protocol):
 
 
 class LeaderLoop:
-    """Runs until cancelled. Only the voter that leads hands over, so nobody asks a dead one."""
+    """Runs until cancelled. ``own`` knows this host's voter only, ``pair`` also the witness's: only the voter that
+    leads looks further than itself, so that nobody keeps calling a dead one."""
 
-    def __init__(self, view: HostView, voters: Voters) -> None:
+    def __init__(self, view: HostView, *, own: Voters, pair: Voters) -> None:
         self._view = view
-        self._voters = voters
+        self._own = own
+        self._pair = pair
 
     async def run(self) -> None:
         """Look every two seconds."""
@@ -49,12 +51,12 @@ class LeaderLoop:
     async def _once(self) -> None:
         view = self._view
         try:
-            seen = await asyncio.to_thread(self._voters.status, deadline_s=0.5)
+            seen = await asyncio.to_thread(self._own.status, deadline_s=0.5)
             view.voter_leader = seen[0].leads
             witness = next((p.peer.site for p in view.peers.values() if not p.peer.database_port), None)
             is_data = view.spec is not None and view.spec.database is not None
             if view.voter_leader and is_data and witness is not None and view.peers[witness].state is not None:
-                await asyncio.to_thread(self._voters.keep_leader_at, witness, deadline_s=1.0)
+                await asyncio.to_thread(self._pair.keep_leader_at, witness, deadline_s=1.0)
         except FailoverError as error:
             view.trouble["voter"] = str(error)
             return

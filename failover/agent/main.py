@@ -151,7 +151,7 @@ class Agent:
         self, view: HostView, spec: HostSpec, duties: Duties, processes: DetachedProcesses
     ) -> list[Coroutine[Any, Any, None]]:
         client_tls = self._trust.client_context()
-        store = EtcdRecordStore(fleet=spec.fleet, endpoints=spec.record_endpoints, tls=client_tls)
+        store = EtcdRecordStore(fleet=spec.fleet, endpoints=spec.record_endpoints, tls=client_tls, hedge_s=0.3)
         follower = Follower(
             view, store, lease_file=self._host_dir / "run" / "keeper-lease.json", lease_ttl_s=spec.keeper_lease_s
         )
@@ -159,8 +159,8 @@ class Agent:
         parts = Parts(services=services, follower=follower)
         work = [follower.run(), services.run(), Prober(view, NetworkProbe(client_tls)).run()]
         if any(service.name == "etcd" for service in spec.services):
-            voters = EtcdVoters(endpoints=spec.record_endpoints[:2], tls=client_tls)
-            work.append(LeaderLoop(view, voters).run())
+            own, pair = (EtcdVoters(endpoints=spec.record_endpoints[:n], tls=client_tls) for n in (1, 2))
+            work.append(LeaderLoop(view, own=own, pair=pair).run())
         if spec.database is not None:
             peers = [Upstream(site=p.site, address=p.address, port=p.database_port) for p in spec.peers]
             files = PostgresFiles(

@@ -21,11 +21,14 @@ import failover
 from failover.cli.options import Options
 from failover.config.fleet import load_fleet
 from failover.errors import UsageError
+from failover.model import outputs
 from failover.model.bootstrap import Bootstrap
 from failover.model.fleet import Fleet
+from failover.model.ready import ready
 from failover.model.secret import FleetSecrets, Secret
 from failover.operations.wired import Makers, Wired
 from failover.planner.hostspec import record_endpoints
+from failover.ports import provisioner
 from failover.ports.dns import DnsProvider
 from failover.ports.hosts import Hosts
 from failover.ports.journal import Journal
@@ -70,8 +73,10 @@ class _Parts:
 
     def hosts(self) -> Hosts:
         """The agents, over mutual TLS with the operator's certificate."""
+        from failover.adapters import agent_client
         from failover.adapters.agent_client import AgentHosts, Handshake, Place
 
+        ready(agent_client)
         places = {site.name: Place(address=site.address, port=site.ports.agent) for site in self._fleet.sites}
         signing = _Signing(self._fleet.name, self._trust)
         handshake = Handshake(begin=_Enrolling(self._fleet, self._trust).begin)
@@ -84,9 +89,12 @@ class _Parts:
 
             self._state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
             return SqliteRecordStore(path=self._state_dir / "record.db")
+        from failover.adapters import record_etcd, record_etcd_wire, record_value
         from failover.adapters.record_etcd import EtcdRecordStore
 
-        return EtcdRecordStore(fleet=self._fleet.name, endpoints=record_endpoints(self._fleet), tls=self._tls())
+        ready(record_etcd, record_etcd_wire, record_value)
+        endpoints = record_endpoints(self._fleet)
+        return EtcdRecordStore(fleet=self._fleet.name, endpoints=endpoints, tls=self._tls(), hedge_s=0.3)
 
     def journal(self) -> Journal:
         """This side's journal."""
@@ -97,9 +105,11 @@ class _Parts:
 
     def provisioner(self) -> Provisioner:
         """The Pulumi engine, as a program of its own."""
+        from failover.adapters import pulumi, pulumi_process
         from failover.adapters.pulumi import PulumiProvisioner
         from failover.adapters.pulumi_program import locate_pulumi
 
+        ready(outputs, provisioner, pulumi, pulumi_process)
         return PulumiProvisioner(
             root=_ROOT,
             state_dir=self._state_dir / "pulumi",

@@ -96,7 +96,7 @@ def make_report(
     )
     write_report(gathered.folder, report, series(ledger, from_s=from_s, until_s=until_s, marks=gathered.marks))
     if gathered.run:
-        wired.journal.export_jsonl(gathered.run, gathered.folder / "journal.jsonl")
+        wired.journal.export_jsonl(gathered.folder / "journal.jsonl", run=gathered.run)
     return report
 
 

@@ -10,7 +10,10 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from failover.errors import FailoverError
+from failover.model import observation
+from failover.model import record as record_values
 from failover.model.observation import AgentState, FleetSeen, SiteSeen
+from failover.model.ready import ready
 from failover.model.record import Record
 from failover.model.status import NamesSeen
 from failover.operations.wired import Wired
@@ -18,22 +21,50 @@ from failover.planner.dns import primary_name, public_name
 from failover.planner.hostspec import host_spec
 
 LOOK_S = 1.0
+_WITNESS_S = 0.3
+
+ready(observation, record_values)
 
 
 def look(wired: Wired, *, deadline_s: float = LOOK_S) -> FleetSeen:
-    """Every agent and the record, side by side. Raises nothing for what does not answer."""
+    """Every agent and the record, side by side. Raises nothing for what does not answer.
+
+    Witnesses are asked a moment earlier: a site that one of them finds down is not called at all. On the worst day
+    nothing of ours should wait for, or need, the provider that is gone; its return is the probers' business.
+    """
     hosts, store = wired.hosts, wired.record
     pool = ThreadPoolExecutor(max_workers=len(wired.fleet.sites) + 1, thread_name_prefix="look")
     began_s = _boottime_s()
     record_asked = pool.submit(store.read, deadline_s=deadline_s)
-    asked = {site.name: pool.submit(hosts.state, site.name, deadline_s=deadline_s) for site in wired.fleet.sites}
+    asked: dict[str, Future[AgentState]] = {}
+    for site in wired.fleet.witnesses:
+        asked[site.name] = pool.submit(hosts.state, site.name, deadline_s=deadline_s)
+    wait(asked.values(), timeout=_WITNESS_S)
+    down = _found_down(asked)
+    for site in wired.fleet.sites:
+        if site.name not in asked and site.name not in down:
+            asked[site.name] = pool.submit(hosts.state, site.name, deadline_s=deadline_s)
     everything: list[Future[Any]] = [record_asked, *asked.values()]
     wait(everything, timeout=deadline_s + 0.5)
     # A part that overruns its own deadline is left behind, not waited for.
     pool.shutdown(wait=False, cancel_futures=True)
-    sites = tuple(_site(name, future, began_s) for name, future in asked.items())
+    sites = tuple(
+        SiteSeen(site=site.name, state=None, error=f"not asked: {down[site.name]} finds it down", seen_s_ago=None)
+        if site.name in down
+        else _site(site.name, asked[site.name], began_s)
+        for site in wired.fleet.sites
+    )
     record, error = _record(record_asked)
     return FleetSeen(sites=sites, record=record, record_error=error)
+
+
+def _found_down(asked: dict[str, Future[AgentState]]) -> dict[str, str]:
+    """Site -> the witness that finds it down, of those that have answered."""
+    found: dict[str, str] = {}
+    for witness, future in asked.items():
+        if future.done() and future.exception() is None:
+            found |= {probe.site: witness for probe in future.result().probes if probe.verdict == "down"}
+    return found
 
 
 def names(wired: Wired, *, deadline_s: float = LOOK_S) -> tuple[NamesSeen, ...]:

@@ -6,9 +6,10 @@ adapter's name.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from functools import cached_property
 from pathlib import Path
+from typing import Any, cast
 
 from failover.model.bootstrap import Bootstrap
 from failover.model.fleet import Fleet
@@ -54,41 +55,44 @@ class Wired:
         self.fleet_path = fleet_path
         self.state_dir = state_dir
         self._makers = makers
+        self._parts: dict[str, Any] = {}
+        # Lanes ask for the same part at the same instant, and it must be made once.
+        self._lock = threading.RLock()
 
-    @cached_property
+    @property
     def hosts(self) -> Hosts:
         """The agents."""
-        return self._makers.hosts()
+        return cast(Hosts, self._part("hosts", self._makers.hosts))
 
-    @cached_property
+    @property
     def record(self) -> RecordStore:
         """The record store."""
-        return self._makers.record()
+        return cast(RecordStore, self._part("record", self._makers.record))
 
-    @cached_property
+    @property
     def journal(self) -> Journal:
         """The journal of this operator's side."""
-        return self._makers.journal()
+        return cast(Journal, self._part("journal", self._makers.journal))
 
-    @cached_property
+    @property
     def provisioner(self) -> Provisioner:
         """What makes machines."""
-        return self._makers.provisioner()
+        return cast(Provisioner, self._part("provisioner", self._makers.provisioner))
 
-    @cached_property
+    @property
     def dns(self) -> DnsProvider:
         """The DNS providers."""
-        return self._makers.dns()
+        return cast(DnsProvider, self._part("dns", self._makers.dns))
 
-    @cached_property
+    @property
     def measure(self) -> Measure:
         """What drills ask the databases directly."""
-        return self._makers.measure()
+        return cast(Measure, self._part("measure", self._makers.measure))
 
-    @cached_property
+    @property
     def secrets(self) -> FleetSecrets:
         """The fleet's secrets."""
-        return self._makers.secrets()
+        return cast(FleetSecrets, self._part("secrets", self._makers.secrets))
 
     def bootstrap(self, site: str) -> Bootstrap:
         """What Pulumi hands the site's new host."""
@@ -101,7 +105,14 @@ class Wired:
 
     def close(self) -> None:
         """Free connections of the parts that were made."""
-        for name in ("hosts", "record"):
-            part = self.__dict__.get(name)
-            if part is not None:
-                part.close()
+        with self._lock:
+            for name in ("hosts", "record", "measure", "journal"):
+                part = self._parts.pop(name, None)
+                if part is not None:
+                    part.close()
+
+    def _part(self, name: str, make: Callable[[], object]) -> object:
+        with self._lock:
+            if name not in self._parts:
+                self._parts[name] = make()
+            return self._parts[name]

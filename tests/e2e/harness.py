@@ -1,4 +1,4 @@
-"""One local fleet of its own for a test or a benchmark: its commands, its state, its end. Everything by the real CLI."""
+"""One local fleet of its own for a test or a benchmark: its commands, its state, its end. By the real CLI."""
 
 from __future__ import annotations
 
