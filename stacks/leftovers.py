@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from infra.local.plugin import host
+from infra.local.plugin import account, host
 from stacks.failures import StackFailure
 
 
@@ -13,7 +13,9 @@ def remove(config: dict[str, str]) -> int:
     """Remove the site's host when it is there although the stack is empty; how many went."""
     if config["kind"] != "local":
         return 0
+    host_dir = Path(config["hostDir"])
     try:
-        return int(host.remove(Path(config["hostDir"]), fleet=config["fleet"], site=config["site"]))
-    except host.HostProblem as problem:
+        account.require_open(host_dir, "delete of what no state knows")
+        return int(host.remove(host_dir, fleet=config["fleet"], site=config["site"]))
+    except (account.Suspended, host.HostProblem) as problem:
         raise StackFailure("unreachable", str(problem)) from problem

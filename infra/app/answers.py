@@ -11,6 +11,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from infra.app import served
 from infra.app.gate import Unavailable
 
 json_bytes = msgspec.json.encode
@@ -26,7 +27,7 @@ class Problem(Exception):
 
 def raw_json(text: str | bytes, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """An answer that is JSON already, as PostgreSQL made or stored it. No cache may keep it."""
-    told = {"cache-control": "no-store", **(headers or {})}
+    told = {"cache-control": "no-store", **served.headers(), **(headers or {})}
     return Response(text, status_code=status, media_type="application/json", headers=told)
 
 

@@ -14,6 +14,7 @@ from typing import LiteralString
 
 import psycopg
 
+from infra.app import served
 from infra.app.failures import NotAcknowledged, connection_lost, worth_another_try
 from infra.app.gate import Gate, Unavailable
 from infra.app.link import Link, Parameters, Row
@@ -96,6 +97,7 @@ class Database:
     async def transaction(self, deadline: float) -> AsyncIterator[Link]:
         """A connection to the primary, counted as in flight; on leaving, NotAcknowledged if it must not be believed."""
         pool, link = await self._admitted(deadline)
+        primary, epoch = self.gate.primary, self.gate.epoch
         self._flights[link] = pool
         timer = asyncio.get_running_loop().call_at(deadline, self._abandon, link)
         healthy = False
@@ -104,6 +106,7 @@ class Database:
             if link.cut or link.abandoned:
                 raise NotAcknowledged("cut" if link.cut else "abandoned")
             healthy = True
+            served.note(primary or "", epoch)
         except psycopg.Error as failure:
             healthy = not connection_lost(failure)
             raise

@@ -37,7 +37,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What the gate is at this moment."""
 
     state: State
-    primary: str | None
+    primary: str  # "" until somebody said who it is
     epoch: int
     in_flight: int
     waiting: int
@@ -79,7 +79,11 @@ class Gate:
 
     def answer(self) -> Answer:
         return Answer(
-            state=self.state, primary=self.primary, epoch=self.epoch, in_flight=self.in_flight, waiting=self.waiting
+            state=self.state,
+            primary=self.primary or "",
+            epoch=self.epoch,
+            in_flight=self.in_flight,
+            waiting=self.waiting,
         )
 
     def apply(self, request: Request) -> Refused | None:
@@ -90,18 +94,17 @@ class Gate:
         if epoch < self.epoch:
             return Refused(error="stale epoch", epoch=self.epoch)
         opening = request.state == "open"
-        if opening and (request.primary is None or request.fresh_until is None or request.epoch is None):
+        primary = request.primary or None
+        if opening and (primary is None or request.fresh_until is None or request.epoch is None):
             return Refused(error="open needs primary, epoch and fresh_until", epoch=self.epoch)
-        moved_within_epoch = (
-            request.primary is not None and self.primary not in (None, request.primary) and epoch == self.epoch
-        )
+        moved_within_epoch = primary is not None and self.primary not in (None, primary) and epoch == self.epoch
         if opening and moved_within_epoch:
             # Two primaries in one epoch cannot both be true; believing the later one would be a guess.
             return Refused(error="another primary in the same epoch", epoch=self.epoch)
-        if request.primary is not None and request.primary not in self._sites:
+        if primary is not None and primary not in self._sites:
             self.state = "hold"
             return Refused(error="unknown site", epoch=self.epoch)
-        self._take(request, epoch=epoch, primary=self.primary if moved_within_epoch else request.primary)
+        self._take(request, epoch=epoch, primary=self.primary if moved_within_epoch else primary)
         return None
 
     def _take(self, request: Request, *, epoch: int, primary: str | None) -> None:

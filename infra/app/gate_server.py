@@ -29,6 +29,7 @@ class GateServer:
     def __init__(self, gate: Gate, path: Path) -> None:
         self._gate = gate
         self._path = path
+        self._told = ""
         self._server: asyncio.AbstractServer | None = None
         self._speakers: set[asyncio.StreamWriter] = set()
 
@@ -56,6 +57,12 @@ class GateServer:
             self._speakers.discard(writer)
             writer.close()
 
+    def _tell_once(self, refused: Refused | None) -> None:
+        """An agent repeats itself ten times a second; its mistake is logged when it begins."""
+        if refused is not None and refused.error != self._told:
+            _log.warning("gate refused a request: %s", refused.error)
+        self._told = refused.error if refused is not None else ""
+
     async def _reply(self, line: bytes) -> bytes:
         try:
             request = _decoder.decode(line)
@@ -63,8 +70,8 @@ class GateServer:
             return msgspec.json.encode(Refused(error=f"bad request: {failure}", epoch=self._gate.epoch))
         if not request.ask:
             refused = self._gate.apply(request)
+            self._tell_once(refused)
             if refused is not None:
-                _log.warning("gate refused a request: %s", refused.error)
                 return msgspec.json.encode(refused)
             if request.state == "hold" and request.wait_s > 0:
                 await self._gate.drained(min(request.wait_s, LONGEST_WAIT_S))

@@ -28,7 +28,7 @@ FOLDER = Path(__file__).parent / "migrations"
 LOCK = 7_140_221_885_031
 _FILE = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("infra.app.migrate")  # run as a program, its __name__ says nothing
 
 
 class Tampered(Exception):

@@ -27,7 +27,7 @@ from infra.app.settings import Settings, SettingsError, read
 BATCH = 100
 FAILURE_PAUSE_S = 1.0
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("infra.app.worker")  # run as a program, its __name__ says nothing
 
 FAN_OUT: LiteralString = """
 WITH batch AS (

@@ -14,7 +14,7 @@ import grpc
 from google.protobuf import json_format, struct_pb2
 from google.protobuf.empty_pb2 import Empty
 
-from infra.local.plugin import host, wire, zone
+from infra.local.plugin import account, host, wire, zone
 from infra.names import HOST_TYPE, ZONE_TYPE
 
 if TYPE_CHECKING:
@@ -131,27 +131,35 @@ class LocalProvider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Create(self, request: provider_pb2.CreateRequest, context: grpc.ServicerContext) -> provider_pb2.CreateResponse:
         inputs = _plain(request.properties)
-        made = "" if request.preview else self._carry_out(context, CREATE[_type_of(request.urn)], inputs)
+        made = "" if request.preview else self._carry_out(context, "create", request.urn, CREATE, inputs)
         return provider_pb2.CreateResponse(id=made, properties=request.properties)
 
     def Read(self, request: provider_pb2.ReadRequest, context: grpc.ServicerContext) -> provider_pb2.ReadResponse:
         state = _plain(request.inputs) or _plain(request.properties)
-        if not state or not self._carry_out(context, ALIVE[_type_of(request.urn)], state):
+        if not state or not self._carry_out(context, "read", request.urn, ALIVE, state):
             return provider_pb2.ReadResponse()
         return provider_pb2.ReadResponse(id=request.id, properties=_struct(state), inputs=_struct(state))
 
     def Delete(self, request: provider_pb2.DeleteRequest, context: grpc.ServicerContext) -> Empty:
-        self._carry_out(context, DELETE[_type_of(request.urn)], _plain(request.properties))
+        self._carry_out(context, "delete", request.urn, DELETE, _plain(request.properties))
         return Empty()
 
     def Cancel(self, request: Empty, context: grpc.ServicerContext) -> Empty:
         return Empty()
 
     @staticmethod
-    def _carry_out(context: grpc.ServicerContext, act: Callable[[Properties], T], inputs: Properties) -> T:
+    def _carry_out(
+        context: grpc.ServicerContext,
+        call: str,
+        urn: str,
+        acts: Mapping[str, Callable[[Properties], T]],
+        inputs: Properties,
+    ) -> T:
+        kind = _type_of(urn)
         try:
-            return act(inputs)
-        except host.HostProblem as problem:
+            account.require_open(Path(inputs["hostDir"]), f"{call} {kind}")
+            return acts[kind](inputs)
+        except (host.HostProblem, account.Suspended) as problem:
             context.abort(grpc.StatusCode.UNAVAILABLE, str(problem))
             raise
         except OSError as problem:

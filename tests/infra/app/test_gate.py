@@ -118,6 +118,7 @@ def test_a_primary_this_process_has_no_database_for_closes_the_gate() -> None:
         ([_open()], 1),
         ([_open(), _open(until=300.0)], 1),
         ([_open(), Request(state="hold", epoch=1)], 1),
+        ([Request(state="hold", primary="", epoch=0), _open()], 1),
         ([_open(), Request(state="hold", epoch=1), _open(until=300.0)], 1),
         ([_open(), Request(state="hold", epoch=2, primary="alpha")], 1),
         ([_open(), _open(epoch=2)], 2),

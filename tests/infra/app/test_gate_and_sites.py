@@ -45,7 +45,7 @@ def test_starts_closed_and_says_so(gated: AppProcess) -> None:
     assert gated.socket_path is not None
     assert stat.S_IMODE(gated.socket_path.stat().st_mode) == 0o600
     with GateLine(gated) as agent:
-        assert agent.say(ask=True) == {"state": "hold", "primary": None, "epoch": 0, "in_flight": 0, "waiting": 0}
+        assert agent.say(ask=True) == {"state": "hold", "primary": "", "epoch": 0, "in_flight": 0, "waiting": 0}
         assert agent.open("alpha", 1)["state"] == "open"
         assert gated.client.get("/ready").status_code == 200
 

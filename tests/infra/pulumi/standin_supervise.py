@@ -1,5 +1,6 @@
 """The real supervisor with a stand-in agent: a TCP listener at the bootstrap's address. For the tests of the stacks
-alone, where hundreds of hosts come and go; the real agent is tested elsewhere."""
+alone, where hundreds of hosts come and go; the real agent is tested elsewhere. While a file ``slow`` lies beside the
+sites' folder the agent does not listen, and a create does not end."""
 
 from __future__ import annotations
 
@@ -12,8 +13,10 @@ from pathlib import Path
 from failover.agent import supervise
 
 AGENT = """
-import json, socket, sys
+import json, socket, sys, time
 from pathlib import Path
+while (Path(sys.argv[1]).parent.parent / "slow").exists():
+    time.sleep(0.02)
 known = json.loads((Path(sys.argv[1]) / "bootstrap.json").read_text())
 server = socket.socket()
 server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -150,6 +150,21 @@ def _changed_or_error(fleet: StackFleet, name: str) -> object:
         return problem
 
 
+def test_a_suspended_account_refuses_and_notes_who_called(fleet: StackFleet) -> None:
+    """As the kill drill switches a provider off: nothing of its stack changes, and nothing is made in its place."""
+    fleet.up("alpha")
+    fleet.kill_host("alpha")
+    gone = fleet.state / "suspended"
+    gone.mkdir()
+    fleet.host_dir("alpha").rename(gone / "alpha")
+    with pytest.raises(Unreachable, match="suspended"):
+        fleet.up("alpha")
+    assert "read local:index:Host" in (gone / "alpha.refused").read_text()
+    assert not fleet.host_dir("alpha").exists()
+    (gone / "alpha").rename(fleet.host_dir("alpha"))
+    assert fleet.up("alpha").changed == 1
+
+
 def test_a_deadline_and_an_interrupt_stop_in_good_order(fleet: StackFleet) -> None:
     with pytest.raises(Unreachable, match="in time"):
         fleet.provisioner.up(fleet.request("alpha"), progress=ignore, deadline_s=1)

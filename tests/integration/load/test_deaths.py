@@ -13,8 +13,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from failover.errors import Damaged
+from failover.errors import Damaged, Unreachable
 from failover.load.check import compare
+from failover.load.process import LoadProcess
 from tests.integration.load.driving import driving, ledger_of, request
 from tests.integration.load.parts import PORT, ROOT, App
 
@@ -122,3 +123,16 @@ def test_dies_with_its_parent_whatever_killed_it(tmp_path: Path, app: App) -> No
     ledger = ledger_of(tmp_path)
     assert not ledger.cut
     assert compare(ledger, app.rows()).lost == ()
+
+
+def test_stopped_before_the_load_began_it_ends_at_once_and_says_so(tmp_path: Path) -> None:
+    nobody = "http://127.84.0.15:18081"
+    with LoadProcess(request(tmp_path, (), target=nobody, login_budget_s=60.0), folder=tmp_path) as load:
+        with pytest.raises(Unreachable, match="not ready within 1"):
+            load.wait_ready(deadline_s=1.5)
+        begun = time.monotonic()
+        with pytest.raises(Damaged, match=r"stopped before the load began|status -15"):
+            load.stop(deadline_s=10)
+        assert time.monotonic() - begun < 5
+    assert gone(load.pid)
+    assert not list(tmp_path.glob("*.zst"))

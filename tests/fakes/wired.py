@@ -1,0 +1,115 @@
+"""A fleet in memory behind the same ``Wired`` that commands are given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from failover.errors import Unreachable
+from failover.model.bootstrap import Bootstrap
+from failover.model.record import Record
+from failover.model.run_report import Progress
+from failover.model.secret import FleetSecrets, Secret
+from failover.operations.watch import Watch
+from failover.operations.wired import Makers, Wired
+from failover.planner.dns import primary_name, public_name
+from failover.planner.hostspec import host_spec
+from failover.ports.dns import DnsChange, NameSet
+from tests.fakes.hosts import MemoryHosts, fleet, settled
+from tests.fakes.journal import MemoryJournal
+from tests.fakes.record import MemoryRecordStore
+
+SECRETS = FleetSecrets(
+    app_password=Secret("app"),
+    replication_password=Secret("replication"),
+    keeper_password=Secret("keeper"),
+    dns_api_keys={"alpha": Secret("a"), "beta": Secret("b")},
+    bootstrap_tokens={"alpha": Secret("ta"), "beta": Secret("tb"), "gamma": Secret("tg")},
+    pulumi_passphrase=Secret("p"),
+)
+
+
+@dataclass
+class Names:
+    """``DnsProvider``: what each server answers; ``dead`` ones never do."""
+
+    served_at: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
+    dead: set[str] = field(default_factory=set)
+
+    def plan(self, site: str, wanted: NameSet, *, deadline_s: float) -> tuple[DnsChange, ...]:
+        now = self.served(site, tuple(wanted.addresses), deadline_s=deadline_s)
+        return tuple(
+            DnsChange(name=name, before=now.get(name, ()), after=addresses)
+            for name, addresses in wanted.addresses.items()
+            if set(now.get(name, ())) != set(addresses)
+        )
+
+    def apply(self, site: str, wanted: NameSet, *, deadline_s: float) -> tuple[DnsChange, ...]:
+        changes = self.plan(site, wanted, deadline_s=deadline_s)
+        self.served_at.setdefault(site, {}).update(wanted.addresses)
+        return changes
+
+    def served(self, site: str, names: tuple[str, ...], *, deadline_s: float) -> dict[str, tuple[str, ...]]:
+        if site in self.dead:
+            raise Unreachable(f"the DNS server at {site} does not answer", where=site)
+        return {name: self.served_at.get(site, {}).get(name, ()) for name in names}
+
+
+@dataclass
+class Memory:
+    """One fleet in memory; ``wired`` is what operations get."""
+
+    wired: Wired
+    hosts: MemoryHosts
+    store: MemoryRecordStore
+    journal: MemoryJournal
+    names: Names
+    told: list[Progress] = field(default_factory=list)
+
+    @property
+    def record(self) -> Record:
+        """The record now."""
+        now = self.store.read(deadline_s=1)
+        assert now is not None
+        return now
+
+    def watch(self) -> Watch:
+        """Keeps what was told."""
+        return Watch(self.told.append)
+
+
+def memory(folder: Path, value: Record | None = None) -> Memory:
+    """A settled fleet with its state in ``folder``, running exactly the specs its file asks for."""
+    import msgspec
+
+    store, journal, names = MemoryRecordStore(), MemoryJournal(), Names()
+    hosts = settled(store, value)
+    declared = fleet()
+    for site in declared.sites:
+        digest = host_spec(declared, site, SECRETS, serial=0).digest()
+        hosts.states[site.name] = msgspec.structs.replace(hosts.states[site.name], spec_digest=digest)
+    now = store.read(deadline_s=1)
+    assert now is not None
+    edges = tuple(site.address for site in declared.data_sites)
+    for site in declared.dns_sites:
+        primary = declared.site(now.primary_site).address
+        names.served_at[site.name] = {public_name(declared): edges, primary_name(declared): (primary,)}
+
+    def never(*_: object) -> object:
+        raise Unreachable("no provider in this test")
+
+    def bootstrap(site: str) -> Bootstrap:
+        raise Unreachable(f"no provider for {site} in this test")
+
+    makers = Makers(
+        hosts=lambda: hosts,
+        record=lambda: store,
+        journal=lambda: journal,
+        provisioner=never,
+        dns=lambda: names,
+        secrets=lambda: SECRETS,
+        bootstrap=bootstrap,
+        measure=never,
+    )
+    wired = Wired(fleet=declared, fleet_path=folder / "fleet.yaml", state_dir=folder / ".failover", makers=makers)
+    return Memory(wired=wired, hosts=hosts, store=store, journal=journal, names=names)
