@@ -74,6 +74,7 @@ class Stack:
             state = checkpoint.read(self._layout)
             if state is not None:
                 command = self._command(state.salt)
+                self._drop_pending(command, state)
                 if state.resources:
                     seen = self._engine(command, "destroy", ["destroy", "--yes", "--skip-preview", "--refresh"], [])
                     gone = len(seen.done)
@@ -90,6 +91,22 @@ class Stack:
             self._report.line("note", message=told)
         shutil.rmtree(self._layout.home / "logs", ignore_errors=True)
 
+    def _drop_pending(self, command: CommandLine, state: checkpoint.Checkpoint) -> None:
+        """Forget what a killed engine was in the middle of: the next create adopts it, `leftovers` removes it.
+
+        The engine only warns of such operations and keeps them for ever; an import is what leaves them out.
+        """
+        if not state.pending:
+            return
+        file = self._layout.run / "export.json"
+        for act in ("export", "import"):
+            ended = command.run(
+                ["stack", act, "--stack", self._request.stack, "--file", str(file)], name=act, end=self._end
+            )
+            check(ended, f"clearing the state after a kill ({act})")
+        file.unlink()
+        self._report.line("note", message=f"a killed run left {len(state.pending)} unfinished; looked at again")
+
     def _forget(self) -> None:
         self._layout.config.unlink(missing_ok=True)
         for folder in (self._layout.home, self._layout.run, self._layout.backups, self._layout.history):
@@ -105,6 +122,8 @@ class Stack:
     def _with_program(self, name: str, arguments: list[str]) -> Seen:
         state = checkpoint.read(self._layout)
         command = self._command(state.salt if state else None)
+        if state is not None and name == "up":
+            self._drop_pending(command, state)
         if state is None:
             stack = ["stack", "init", self._request.stack, "--secrets-provider", "passphrase", "--no-select"]
             check(command.run(stack, name="init", end=self._end), "making the stack")

@@ -162,7 +162,7 @@ class StackProcess:
 
 def _progress(site: str, line: _Line) -> StackProgress:
     return StackProgress(
-        site=site, resource=line.resource, operation=line.operation, phase=line.phase or line.kind, message=line.message
+        site=site, resource=line.resource, operation=line.operation, phase=line.phase or "done", message=line.message
     )
 
 

@@ -24,7 +24,7 @@ from failover.model.plan import (
 )
 from failover.model.units import MemberId, is_member_id, site_of
 from failover.planner import preflight
-from failover.planner.byhand import ByHand
+from failover.planner.byhand import NOTHING, ByHand
 from failover.planner.dns_steps import dns_steps
 from failover.planner.switchover_steps import await_primary, protected
 
@@ -156,9 +156,9 @@ def _site_steps(fleet: Fleet, seen: FleetSeen, site: Site, digest: str) -> list[
                 site=name,
                 timeout_s=60.0,
                 lane=name,
-                command="only failover can: the token proves both sides to each other",
+                command="# only failover can: the token proves both sides to each other",
                 check=hand.state(name),
-                back="nothing to take back: enrolling again is silent",
+                back="# nothing to take back: enrolling again is silent",
             )
         )
     if state is None or state.spec_digest != digest:
@@ -171,9 +171,9 @@ def _site_steps(fleet: Fleet, seen: FleetSeen, site: Site, digest: str) -> list[
                 site=name,
                 timeout_s=30.0,
                 lane=name,
-                command="only failover can: a spec is signed with the operator's key",
+                command="# only failover can: a spec is signed with the operator's key",
                 check=hand.state(name) + " | grep -o '\"spec_digest\":\"[^\"]*\"'",
-                back="deploy again with the former fleet file",
+                back="# deploy again with the former fleet file",
             )
         )
     return steps
@@ -181,7 +181,6 @@ def _site_steps(fleet: Fleet, seen: FleetSeen, site: Site, digest: str) -> list[
 
 def _create(fleet: Fleet, member: MemberId, *, after: tuple[str, ...]) -> Step:
     hand = ByHand(fleet)
-    first = f'{{"version":1,"epoch":0,"revision":1,"primary":"{member}"}}'
     return Step(
         id="record",
         title=f"Create the record: {site_of(member)} may be born as primary",
@@ -190,9 +189,9 @@ def _create(fleet: Fleet, member: MemberId, *, after: tuple[str, ...]) -> Step:
         timeout_s=60.0,
         lane=LANE,
         after=after,
-        command=hand.swap(f"create(key) = 0; {first}"),
+        command=hand.create(f'{{"version":1,"epoch":0,"revision":1,"primary":"{member}"}}'),
         check=hand.record(),
-        back="failover destroy, while it holds nothing",
+        back="# destroy the fleet, while it holds nothing",
     )
 
 
@@ -213,9 +212,9 @@ def _fleet_steps(fleet: Fleet, chosen: tuple[Site, ...], primary: str, before: l
                 site=primary,
                 timeout_s=120.0,
                 lane=LANE,
-                command=" ".join(fleet.app.migrate),
+                command=hand.migrate(primary),
                 check=hand.psql(primary, "SELECT 1"),
-                back="the app's own way back",
+                back="# the app's own way back",
             )
         )
     ready = steps[-1].id
@@ -235,9 +234,9 @@ def _fleet_steps(fleet: Fleet, chosen: tuple[Site, ...], primary: str, before: l
                 required=site.name == primary,
                 lane=f"serve-{site.name}",
                 after=(ready, *own),
-                command="wait",
+                command="# wait",
                 check=hand.edge(site.name),
-                back="nothing to take back",
+                back=NOTHING,
             )
         )
     steps.extend(dns_steps(fleet, primary, after=(ready,)))

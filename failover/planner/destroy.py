@@ -64,8 +64,8 @@ def plan(fleet: Fleet, seen: FleetSeen, ask: DestroyAsk) -> Plan | Refusal:
                 required=False,
                 lane=name,
                 command=hand.pulumi(name, "destroy"),
-                check=hand.pulumi(name, "stack ls"),
-                back="none: the data is gone; failover deploy makes an empty site",
+                check=hand.pulumi(name, "stack"),
+                back="# none: the data is gone; failover deploy makes an empty site",
             )
             for name in chosen
         ),

@@ -19,14 +19,14 @@ def dns_steps(
     """One step per DNS provider that is not in ``without``; each in a lane of its own."""
     dead = frozenset(without)
     live = frozenset(site.name for site in fleet.sites if site.name not in dead)
-    addresses = wanted_names(fleet, primary, live)[public_name(fleet)]
+    wanted = wanted_names(fleet, primary, live)
+    addresses = wanted[public_name(fleet)]
     hand = ByHand(fleet)
     name = fleet.dns.name
     steps: list[Step] = []
     for site in fleet.dns_sites:
         if site.name in dead:
             continue
-        shown = ", ".join(addresses)
         steps.append(
             Step(
                 id=f"dns-{site.name}",
@@ -38,9 +38,9 @@ def dns_steps(
                 required=False,
                 lane=f"dns-{site.name}",
                 after=after,
-                command=f"at {site.name}'s DNS: A {name} = {shown}; A primary.{name} = {fleet.site(primary).address}",
-                check=hand.dig(site.name, name),
-                back="the same with the addresses that the check showed before",
+                command=hand.dns(site.name, wanted),
+                check=hand.dig(site.name),
+                back="# the same with the addresses that the check showed before",
             )
         )
     return tuple(steps)

@@ -133,7 +133,13 @@ def _request(fleet: Fleet, record: Record, target: MemberId, *, claimed: bool) -
     if claimed:
         return ()
     hand = ByHand(fleet)
-    change = f'revision + 1, "move": kind promote, {record.primary} -> {target}'
+    move = {
+        "run": "by-hand",
+        "kind": "promote",
+        "source": str(record.primary),
+        "target": str(target),
+        "budget_s": REQUEST_BUDGET_S,
+    }
     return (
         Step(
             id="request",
@@ -144,9 +150,9 @@ def _request(fleet: Fleet, record: Record, target: MemberId, *, claimed: bool) -
             timeout_s=15.0,
             commit=True,
             lane=LANE,
-            command=hand.swap(change),
+            command=hand.swap(f"r['move']={move}"),
             check=hand.record(),
-            back=hand.swap('revision + 1, "move": null') + "  # works only until the keeper has acted",
+            back=hand.swap("r['move']=None") + "  # works only until the keeper has acted",
         ),
     )
 

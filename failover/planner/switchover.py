@@ -44,7 +44,7 @@ def plan(fleet: Fleet, seen: FleetSeen, ask: SwitchoverAsk, *, verb: str = "swit
     return Plan(
         verb=verb,
         summary=f"move writes from {record.primary_site} to {ask.to}",
-        steps=move_steps(fleet, source=record.primary, target=target, claimed=claimed),
+        steps=move_steps(fleet, source=record.primary, target=target, epoch=record.epoch, claimed=claimed),
         promise=PROMISE[fleet.app.promise],
         measured=measured(seen, record, target),
     )

@@ -23,7 +23,7 @@ from failover.model.plan import (
 )
 from failover.model.record import Record
 from failover.model.units import MemberId, site_of
-from failover.planner.byhand import ByHand
+from failover.planner.byhand import NOTHING, ByHand
 from failover.planner.dns_steps import dns_steps
 from failover.planner.preflight import answers
 
@@ -36,12 +36,14 @@ CHECKPOINT_TIMEOUT_S = 60.0
 PROTECT_TIMEOUT_S = 120.0
 
 
-def move_steps(fleet: Fleet, *, source: MemberId, target: MemberId, claimed: bool = False) -> tuple[Step, ...]:
+def move_steps(
+    fleet: Fleet, *, source: MemberId, target: MemberId, epoch: int, claimed: bool = False
+) -> tuple[Step, ...]:
     """All steps; ``claimed``: this run's move stands in the record already, so what comes before it was done."""
     before = () if claimed else (*_checkpoints(fleet, source, target), _claim(fleet, source, target))
     return (
         *before,
-        _hold(fleet),
+        _hold(fleet, site_of(source), epoch),
         *_stop(fleet, source, target),
         _commit(fleet, source, target),
         await_primary(fleet, site_of(target), lane=LANE),
@@ -94,7 +96,7 @@ def _checkpoints(fleet: Fleet, source: MemberId, target: MemberId) -> tuple[Step
             lane=f"checkpoint-{site}",
             command=hand.psql(site, "CHECKPOINT"),
             check=hand.psql(site, "SELECT checkpoint_time FROM pg_control_checkpoint()"),
-            back="nothing to take back",
+            back=NOTHING,
         )
         for site in (site_of(source), site_of(target))
     )
@@ -102,6 +104,7 @@ def _checkpoints(fleet: Fleet, source: MemberId, target: MemberId) -> tuple[Step
 
 def _claim(fleet: Fleet, source: MemberId, target: MemberId) -> Step:
     hand = ByHand(fleet)
+    both = (site_of(source), site_of(target))
     return Step(
         id="claim",
         title=f"Claim the move {site_of(source)} -> {site_of(target)} in the record",
@@ -111,16 +114,27 @@ def _claim(fleet: Fleet, source: MemberId, target: MemberId) -> Step:
         undo=ClearMove(),
         lane=LANE,
         after=(f"checkpoint-{site_of(source)}", f"checkpoint-{site_of(target)}"),
-        command=hand.swap(f'revision + 1, "move" of {source} -> {target}; by hand also stop both agents first'),
+        command="\n".join((hand.freeze(both), hand.swap(_move_by_hand(fleet, source, target)))),
         check=hand.record(),
-        back=hand.swap('revision + 1, "move": null'),
+        back="\n".join((hand.swap("r['move']=None"), hand.thaw(both))),
     )
 
 
-def _hold(fleet: Fleet) -> Step:
+def _move_by_hand(fleet: Fleet, source: MemberId, target: MemberId) -> str:
+    move = {
+        "run": "by-hand",
+        "kind": "switchover",
+        "source": source,
+        "target": target,
+        "budget_s": fleet.timing.move_budget_s,
+    }
+    return f"r['move']={move}"
+
+
+def _hold(fleet: Fleet, source: str, epoch: int) -> Step:
     hand = ByHand(fleet)
     sites = tuple(site.name for site in fleet.data_sites)
-    line = '{"state":"hold","primary":"","epoch":EPOCH,"fresh_until":0,"wait_s":1.0}'
+    held = f'{{"state":"hold","primary":"{source}","epoch":{epoch},"fresh_until":0,"wait_s":1.0}}'
     return Step(
         id="hold",
         title=f"Hold the gates at {' and '.join(sites)}",
@@ -129,9 +143,9 @@ def _hold(fleet: Fleet) -> Step:
         timeout_s=3.0,
         undo=ReleaseGates(sites=sites),
         lane=LANE,
-        command=" ; ".join(f"({hand.gates(site, line)})" for site in sites),
-        check=" ; ".join(f"({hand.gates(site, '{' + chr(34) + 'ask' + chr(34) + ':true}')})" for site in sites),
-        back="start the agents again: failover agent opens the gates to whoever the record says serves",
+        command=hand.gates(sites, held),
+        check=hand.gates(sites, '{"ask":true}'),
+        back=hand.thaw(sites) + "  # the agents open the gates to whoever the record says serves",
     )
 
 
@@ -149,7 +163,7 @@ def _stop(fleet: Fleet, source: MemberId, target: MemberId) -> tuple[Step, ...]:
         lane=LANE,
         command=hand.psql(a, f"SELECT pg_terminate_backend(pid) FROM ({open_writes}) AS left_over"),
         check=hand.psql(a, open_writes),
-        back="nothing to take back",
+        back=NOTHING,
     )
     stop = Step(
         id="stop",
@@ -160,9 +174,9 @@ def _stop(fleet: Fleet, source: MemberId, target: MemberId) -> tuple[Step, ...]:
         timeout_s=STOP_BUDGET_S + 5.0,
         undo=ClearMove(),
         lane=LANE,
-        command=hand.pg_ctl(a, "stop -m fast -t 1"),
+        command=hand.stop_database(a),
         check=hand.controldata(a),
-        back=hand.pg_ctl(a, "start") + "  # after: rm standby.signal; only while the record still says so",
+        back="\n".join((hand.swap("r['move']=None"), hand.thaw((a,)) + "  # its keeper starts it again")),
     )
     received = Step(
         id="receive",
@@ -174,7 +188,7 @@ def _stop(fleet: Fleet, source: MemberId, target: MemberId) -> tuple[Step, ...]:
         lane=LANE,
         command=hand.psql(b, "SELECT pg_last_wal_receive_lsn()") + "  # until it is past the shutdown checkpoint",
         check=hand.psql(b, "SELECT pg_last_wal_receive_lsn()"),
-        back="nothing to take back",
+        back=NOTHING,
     )
     return drained, stop, received
 
@@ -192,9 +206,11 @@ def _commit(fleet: Fleet, source: MemberId, target: MemberId) -> Step:
         timeout_s=10.0,
         commit=True,
         lane=LANE,
-        command=hand.swap(f'epoch + 1, revision + 1, "primary": "{target}", "sync": ["{source}"], "move": null'),
+        command=hand.swap(
+            f"r['epoch']+=1; r['primary']='{target}'; r['sync']=['{source}']; r['move']=None"
+        ),
         check=hand.record(),
-        back="none: only forward from here; a second switchover brings it back",
+        back="# none: only forward from here; a second switchover brings it back",
     )
 
 
@@ -212,7 +228,7 @@ def await_primary(fleet: Fleet, site: str, *, lane: str, after: tuple[str, ...] 
         after=after,
         command=hand.psql(site, "SELECT pg_promote(false)"),
         check=hand.psql(site, "SELECT pg_is_in_recovery()") + "  # f",
-        back="none: the record has decided",
+        back="# none: the record has decided",
     )
 
 
@@ -229,9 +245,9 @@ def release(fleet: Fleet, *, lane: str) -> Step:
         # An agent that died meanwhile releases its own hold; it must not keep the other site's clients waiting.
         required=False,
         lane=lane,
-        command="start the agents again: they open the gates",
+        command=hand.thaw(sites) + "  # the agents open the gates",
         check=" ; ".join(hand.edge(site) for site in sites),
-        back="nothing to take back",
+        back=NOTHING,
     )
 
 
@@ -247,7 +263,7 @@ def protected(fleet: Fleet, *, lane: str, after: tuple[str, ...] = ()) -> Step:
         required=False,
         lane=lane,
         after=after,
-        command="wait: the keeper of the other site rejoins by itself",
+        command="# wait: the keeper of the other site rejoins by itself",
         check=hand.record(),
-        back="nothing to take back",
+        back=NOTHING,
     )

@@ -6,10 +6,9 @@ from __future__ import annotations
 from failover.model.plan import Plan, Refusal, Step
 
 _HEAD = """\
-Follow the steps in order. After each one run its check and read what it says before you go on; do not go on by hope.
-Before the step marked **COMMIT** every step can be taken back, newest first. After it there is only forward.
-Agents act by the record too: before you do this by hand, stop `failover agent` at the sites named (what it started
-goes on running), and start it again at the end.
+Follow the steps in order, in one shell, in the folder of the fleet file. After each one run its check and read what it
+says before you go on; do not go on by hope. Before the step marked **COMMIT** every step can be taken back, newest
+first. After it there is only forward. A line that begins with `#` is for you, not for the shell.
 """
 
 
@@ -50,14 +49,12 @@ def _step(number: int, step: Step) -> list[str]:
         "Check:",
         "",
         *_block(step.check),
-        f"Back: {_inline(step.back)}",
+        "Back:",
         "",
+        *_block(step.back),
     ]
 
 
 def _block(text: str) -> list[str]:
     return ["```sh", *(text or "true").splitlines(), "```", ""]
 
-
-def _inline(text: str) -> str:
-    return f"`{text}`" if text.startswith(("curl", "PGPASSWORD", "etcdctl", "pg_ctl", "PULUMI")) else text

@@ -109,9 +109,7 @@ def _workload() -> Workload:
     return load_workload(ROOT / "stacks" / "workload.yaml")
 
 
-def _request(
-    cluster: PatroniCluster, folder: Path, seed: int, writes_per_s: float, reads_per_s: float
-) -> LoadRequest:
+def _request(cluster: PatroniCluster, folder: Path, seed: int, writes_per_s: float, reads_per_s: float) -> LoadRequest:
     """The generator's own defaults, as in a drill; an address for a name, so no DNS answer can be slow."""
     inside = folder / f"load-{seed}"
     inside.mkdir()

@@ -181,7 +181,8 @@ class PatroniCluster:
         config = self._folders[site] / "patroni.yml"
         config.write_text(texts.patroni_config(site, folder=self._folders[site], strict=self._strict))
         prefix = AS_NOBODY if os.geteuid() == 0 else ()
-        self._spawn(site, [*prefix, sys.executable, "-m", "patroni", str(config)])
+        init = Path(__file__).with_name("patroni_init.py")
+        self._spawn(site, [sys.executable, "-I", str(init), *prefix, sys.executable, "-m", "patroni", str(config)])
 
     def _start_front(self) -> None:
         folder = self._folders["front"]

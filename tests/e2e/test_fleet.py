@@ -25,7 +25,7 @@ pytestmark = pytest.mark.e2e
 
 def pids(fleet: LocalFleet, site: str) -> dict[str, int]:
     """Every service of the site and PostgreSQL, by pid."""
-    wired = wire(Options(fleet=fleet.file))
+    wired = wire(Options(fleet=fleet.file, json=False, verbose=False, colour=False))
     try:
         found = {service.name: service.pid for service in wired.hosts.state(site, deadline_s=5.0).services}
     finally:
@@ -107,7 +107,7 @@ def test_the_checker_finds_rows_that_are_gone(protected: LocalFleet) -> None:
     primary = protected.status()["record"]["primary"].split("_")[0]
     report = protected.drill("switchover", "beta" if primary == "alpha" else "alpha", rate=60, seconds=5.0)
     ledger = read_ledger(protected.state / "reports" / report["id"] / "ledger.jsonl.zst")
-    wired = wire(Options(fleet=protected.file))
+    wired = wire(Options(fleet=protected.file, json=False, verbose=False, colour=False))
     try:
         measure = PostgresMeasure(wired.fleet, password=wired.secrets.keeper_password, role="keeper")
         site, prefix = report["primary"]["after"], {"prefix": f"{ledger.head.run}.w"}

@@ -1,0 +1,55 @@
+"""The command line over a fleet in memory: what it prints where, and its exit status."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from failover.cli.app import main
+from tests.cli.golden import plain
+from tests.fakes.wired import Memory, memory
+
+MODULES = ("changing", "stack_commands", "look_commands", "journal_commands", "journal_group", "schedule_group")
+
+
+@dataclass(frozen=True)
+class Said:
+    """One call of the command."""
+
+    status: int
+    out: str
+    err: str
+
+    def text(self) -> str:
+        """All of it, as the golden files hold it."""
+        return f"{self.out}--- stderr\n{self.err}--- exit {self.status}\n"
+
+
+Failover = Callable[..., Said]
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Memory:
+    """A settled fleet in memory, behind every command."""
+    found = memory(tmp_path)
+    for name in MODULES:
+        monkeypatch.setattr(f"failover.cli.{name}.wire", lambda _options: found.wired)
+    return found
+
+
+@pytest.fixture
+def failover(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Failover:
+    """Call it with words."""
+    monkeypatch.delenv("FAILOVER_FLEET", raising=False)
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def call(*words: str) -> Said:
+        capfd.readouterr()
+        status = main(words)
+        out, err = capfd.readouterr()
+        return Said(status=status, out=plain(out, folder=tmp_path), err=plain(err, folder=tmp_path))
+
+    return call
