@@ -18,7 +18,7 @@ from failover.errors import FailoverError, LeaseHeld, LeaseLost, OutcomeUnknown,
 from failover.model.record import Record
 from failover.ports.record import Lease, RecordStore
 
-_READ_EVERY_S = 0.4
+_READ_EVERY_S = 0.5
 _READ_DEADLINE_S = 1.0
 _SWAP_DEADLINE_S = 2.0
 

@@ -24,7 +24,7 @@ from failover.ports.database import Database, Upstream
 log = logging.getLogger("failover.keeper")
 _ROUTINE = (decisions.PUBLISH, "primary, protected")
 
-_TICK_S = 0.2
+_TICK_S = 0.25
 _SOON_S = 0.004
 _BEAT_S = 0.5
 _PUBLISH_S = 2.0

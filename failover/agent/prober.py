@@ -13,7 +13,7 @@ from failover.agent.view import HostView, PeerView, boot_s
 from failover.planner.verdict import DOWN
 from failover.ports.probe import PeerProbe
 
-_STATE_EVERY_S = 0.5
+_STATE_EVERY_S = 1.0
 _STATE_SOON_S = 0.02
 
 
@@ -42,16 +42,17 @@ class Prober:
                 await asyncio.gather(*self._loops.values(), return_exceptions=True)
 
     async def _watch(self, peer: PeerView) -> None:
-        next_probe, next_state = boot_s(), boot_s()
+        next_probe, last_state = boot_s(), 0.0
         while self._view.spec is not None:
             spec = self._view.spec
             now = boot_s()
             if now >= next_probe:
                 await self._probe_database(peer, spec.probe_timeout_s)
                 next_probe = max(next_probe + spec.probe_every_s, boot_s())
-            if boot_s() >= next_state and self._may_ask(peer):
+            every = _STATE_SOON_S if self._urgent(peer) else _STATE_EVERY_S
+            if boot_s() >= last_state + every and self._may_ask(peer):
                 await self._ask_agent(peer, timeout_s=max(spec.probe_timeout_s * 2, 0.5))
-                next_state = boot_s() + (_STATE_SOON_S if self._urgent(peer) else _STATE_EVERY_S)
+                last_state = boot_s()
             soon = _STATE_SOON_S if self._urgent(peer) else spec.probe_every_s
             await asyncio.sleep(max(min(next_probe - boot_s(), soon), 0.005))
 

@@ -46,7 +46,7 @@ class Services:
         """Reconcile for ever."""
         while True:
             await self.reconcile()
-            await asyncio.sleep(0.25)
+            await asyncio.sleep(0.5)
 
     async def reconcile(self) -> None:
         """One pass. Services are independent: one that does not start keeps no other from starting."""

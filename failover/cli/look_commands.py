@@ -61,7 +61,7 @@ def check(
             raise UsageError(f"there is no site {site}", hint=f"sites: {names}")
         seen = inspect.look(wired)
         verdict = judge(
-            wired.fleet, seen, specs=inspect.wanted_specs(wired), names=inspect.names(wired), site=site
+            wired.fleet, seen, specs=inspect.wanted_specs(wired), names=inspect.names(wired, seen), site=site
         )
     finally:
         wired.close()

@@ -7,9 +7,9 @@ that a command loads only what it uses and a missing part of one breaks no other
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
-import secrets
+import os
 import ssl
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -73,6 +73,7 @@ class _Parts:
 
     def hosts(self) -> Hosts:
         """The agents, over mutual TLS with the operator's certificate."""
+        _spare_httpx_its_command()
         from failover.adapters import agent_client
         from failover.adapters.agent_client import AgentHosts, Handshake, Place
 
@@ -89,6 +90,7 @@ class _Parts:
 
             self._state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
             return SqliteRecordStore(path=self._state_dir / "record.db")
+        _spare_httpx_its_command()
         from failover.adapters import record_etcd, record_etcd_wire, record_value
         from failover.adapters.record_etcd import EtcdRecordStore
 
@@ -178,7 +180,7 @@ class _Signing:
             purpose=purpose,
             fleet=self._fleet,
             site=site,
-            serial=secrets.token_hex(16),
+            serial=os.urandom(16).hex(),
             expires_unix_s=time.time() + _SIGNATURE_LIFE_S,
             body=body,
         )
@@ -223,7 +225,15 @@ def _read(path: Path) -> str:
         ) from error
 
 
+def _spare_httpx_its_command() -> None:
+    """httpx imports its own command line, and with it click and rich, wherever those are installed: half of what
+    importing it costs. It has a way for when they are not."""
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
+
+
 def _version() -> str:
+    import importlib.metadata
+
     try:
         return importlib.metadata.version("failover")
     except importlib.metadata.PackageNotFoundError:

@@ -118,7 +118,8 @@ def report(wired: Wired, plan: Plan, result: RunResult, watch: Watch) -> RunRepo
     after = None
     if plan.verb != "destroy":
         watch.note("looking at the fleet again")
-        verdict = judge(wired.fleet, look(wired), specs=wanted_specs(wired), names=names(wired))
+        seen = look(wired)
+        verdict = judge(wired.fleet, seen, specs=wanted_specs(wired), names=names(wired, seen))
         after = verdict.view
         if verdict.level is Level.CRITICAL:
             missed.append(f"afterwards: {verdict.summary}")

@@ -118,7 +118,6 @@ def _act(
     last = sampler.records[-1].record if sampler.records else None
     gathered.primary_after = last.primary_site if last is not None else ""
     gathered.epoch_after = last.epoch if last is not None else 0
-    _measure_names(wired, gathered)
 
 
 def _switchover(
@@ -132,6 +131,7 @@ def _switchover(
     if not isinstance(answer, RunReport):
         raise Refused(f"there was no switchover: {answer.summary}", hint=f"failover switchover --to {ask.site} --dry-run")
     gathered.settled_s, gathered.run = _boot_s(), answer.run
+    _measure_names(wired, gathered, sampler)
     clock = gathered.fault_s
     for step in answer.steps:
         if step.performed:
@@ -163,6 +163,7 @@ def _kill(
                 gathered.marks.append(Mark(name="record swapped", at_s=_since(gathered, taken.at_s)))
                 watch.note(f"{taken.record.primary_site} took over by itself; names follow")
         _follow_names(wired, gathered, watch, interrupt)
+        _measure_names(wired, gathered, sampler)
         _wait_until(gathered.loaded_s + ask.duration_s, interrupt)
     finally:
         gathered.dead_side = trap.close()
@@ -197,14 +198,17 @@ def _return(
         gathered.protected_s = max(seen.at_s, gathered.fault_s)
         gathered.marks.append(Mark(name="protected again", at_s=_since(gathered, gathered.protected_s)))
     _follow_names(wired, gathered, watch, interrupt)
+    _measure_names(wired, gathered, sampler)
 
 
-def _measure_names(wired: Wired, gathered: Gathered) -> None:
-    """Ask every DNS server that lives, directly."""
+def _measure_names(wired: Wired, gathered: Gathered, sampler: Sampler) -> None:
+    """Ask every DNS server that lives, directly: the API's "done" is not what users see."""
+    if not sampler.records:
+        return
     suspended = LocalProvider(wired.fleet, wired.state_dir)
     live = frozenset(site.name for site in wired.fleet.sites if not suspended.suspended(site.name))
-    wanted = wanted_names(wired.fleet, gathered.primary_after, live)
-    for one in names(wired):
+    wanted = wanted_names(wired.fleet, sampler.records[-1].record.primary_site, live)
+    for one in names(wired, look(wired)):
         if one.site not in live:
             continue
         gathered.dns_alive += 1

@@ -110,9 +110,11 @@ class AwaitPrimaryHandler:
         return Looked(see=See.DONE if _is_primary(state) else See.NOT_DONE, detail=_standing(state))
 
     def perform(self, action: AwaitPrimary, context: Context) -> str:
-        """Wake both keepers at once, then poll closely: every millisecond here is a user's."""
+        """Wake the keepers, then poll closely: every millisecond here is a user's."""
         wired, clock = self._session.wired, context.clock
-        at_once((site.name for site in wired.fleet.data_sites), lambda site: _nudge(self._session, context, site))
+        # Only a run that has just stopped the old primary knows that its host lives; a dead one is not called.
+        woken = [site.name for site in wired.fleet.data_sites] if self._session.stopped else [action.site]
+        at_once(woken, lambda site: _nudge(self._session, context, site))
         why = ""
         while clock.boottime() < context.until_s and not context.halting():
             try:

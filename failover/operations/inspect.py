@@ -19,6 +19,7 @@ from failover.model.status import NamesSeen
 from failover.operations.wired import Wired
 from failover.planner.dns import primary_name, public_name
 from failover.planner.hostspec import host_spec
+from failover.planner.names import gone_sites
 
 LOOK_S = 1.0
 _WITNESS_S = 0.3
@@ -67,22 +68,25 @@ def _found_down(asked: dict[str, Future[AgentState]]) -> dict[str, str]:
     return found
 
 
-def names(wired: Wired, *, deadline_s: float = LOOK_S) -> tuple[NamesSeen, ...]:
-    """What each DNS provider's server answers for our two names, asked directly and side by side."""
-    sites = [site.name for site in wired.fleet.dns_sites]
+def names(wired: Wired, seen: FleetSeen | None = None, *, deadline_s: float = LOOK_S) -> tuple[NamesSeen, ...]:
+    """What each DNS provider's server answers for our two names, asked directly and side by side.
+
+    A provider that ``seen`` shows to be gone is not called."""
+    gone = gone_sites(wired.fleet, seen) if seen is not None else ()
+    sites = [site.name for site in wired.fleet.dns_sites if site.name not in gone]
     if not sites:
         return ()
     wanted = (public_name(wired.fleet), primary_name(wired.fleet))
     dns = wired.dns
     with ThreadPoolExecutor(max_workers=len(sites), thread_name_prefix="names") as pool:
         asked = {site: pool.submit(dns.served, site, wanted, deadline_s=deadline_s) for site in sites}
-    seen: list[NamesSeen] = []
+    found: list[NamesSeen] = []
     for site, future in asked.items():
         try:
-            seen.append(NamesSeen(site=site, answers=future.result()))
+            found.append(NamesSeen(site=site, answers=future.result()))
         except FailoverError as error:
-            seen.append(NamesSeen(site=site, answers=None, error=str(error)))
-    return tuple(seen)
+            found.append(NamesSeen(site=site, answers=None, error=str(error)))
+    return tuple(found)
 
 
 def wanted_specs(wired: Wired) -> dict[str, str]:

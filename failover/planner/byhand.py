@@ -52,20 +52,22 @@ class ByHand:
 
         ``change`` is Python on ``r``, the record as a dict; the revision grows by itself. SUCCESS is its answer;
         FAILURE means that somebody else wrote first: look again before anything else."""
-        program = f"import json,sys; r=json.load(sys.stdin); r['revision']+=1; {change}; print(json.dumps(r))"
+        before = "import json,sys; r=json.load(sys.stdin); r['revision']+=1"
+        program = f"{before}; {change}; print(json.dumps(json.dumps(r)))"
         return "\n".join(
             (
                 f"E='{self._etcdctl}'; K={self._key}",
                 """M=$($E get $K -w fields | sed -n 's/^"ModRevision" : //p')""",
                 f'N=$($E get --print-value-only $K | python3 -c "{program}")',
-                """printf 'mod("%s") = "%s"\\n\\nput %s '"'%s'"'\\n\\n\\n' "$K" "$M" "$K" "$N" | $E txn""",
+                # etcdctl splits at blanks inside single quotes too; only a double-quoted value stays whole.
+                """printf 'mod("%s") = "%s"\\n\\nput %s %s\\n\\n\\n' "$K" "$M" "$K" "$N" | $E txn""",
             )
         )
 
     def create(self, first: str) -> str:
         """Write the first record, only where there is none."""
         request = f'create("{self._key}") = "0"\\n\\nput {self._key} %s\\n\\n\\n'
-        return f"""printf '{request}' "'{first}'" | {self._etcdctl} txn"""
+        return f"""printf '{request}' '{json.dumps(first)}' | {self._etcdctl} txn"""
 
     def gates(self, names: tuple[str, ...], line: str) -> str:
         """Send one line to every gate of the app's processes at the sites, and show their answers."""
@@ -82,11 +84,12 @@ class ByHand:
         return "; ".join(self._agent(name, "CONT", "start") for name in names)
 
     def stop_database(self, name: str) -> str:
-        """A fast stop, which ships everything first. Keeps the folder of its programs in PGBIN for the check."""
+        """A fast stop, which ships everything first and takes its pid file away last. PGBIN keeps the folder of its
+        programs for the check."""
         data = f"{self.host(name)}/postgres"
         return (
             f"P=$(head -1 {data}/postmaster.pid); PGBIN=$(dirname $(readlink /proc/$P/exe)); "
-            f"kill -INT $P; tail --pid=$P -f /dev/null"
+            f"kill -INT $P; while [ -e {data}/postmaster.pid ]; do sleep 0.1; done"
         )
 
     def controldata(self, name: str) -> str:

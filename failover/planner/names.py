@@ -27,7 +27,7 @@ def plan(fleet: Fleet, seen: FleetSeen, ask: NamesAsk) -> Plan | Refusal:
     found = preflight.record_known(seen)
     if record is None or found:
         return Refusal(verb="names", summary="names are refused; nothing was changed", findings=found)
-    gone = tuple(site.site for site in seen.sites if site.site != record.primary_site and _gone(fleet, seen, site.site))
+    gone = tuple(name for name in gone_sites(fleet, seen) if name != record.primary_site)
     return Plan(
         verb="names",
         summary=f"names lead to {record.primary_site}" + (f", without {', '.join(gone)}" if gone else ""),
@@ -38,6 +38,11 @@ def plan(fleet: Fleet, seen: FleetSeen, ask: NamesAsk) -> Plan | Refusal:
             if fleet.site(name).dns
         ),
     )
+
+
+def gone_sites(fleet: Fleet, seen: FleetSeen) -> tuple[str, ...]:
+    """Sites that nothing of ours should call any more."""
+    return tuple(site.site for site in seen.sites if _gone(fleet, seen, site.site))
 
 
 def _gone(fleet: Fleet, seen: FleetSeen, name: str) -> bool:

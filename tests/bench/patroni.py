@@ -1,7 +1,9 @@
 """Patroni 4 under the load that ours is driven with: its pause at a planned move, its recovery when a site is killed.
 
 The same PostgreSQL binaries and settings, the same app, the same generator, workload, ledger and figures. Where Patroni
-has a choice it gets the quicker one. Must never be here: what our own side does, a verdict.
+has a choice it gets the quicker one. Its clients are patient (one attempt, as long as it takes): in its outages of
+seconds, clients that give up and ask again pile up until they alone keep the app down, which is not Patroni's doing.
+Must never be here: what our own side does, a verdict.
 
 One thing cannot be equal: a promise. ``strict`` never acknowledges a write that is on one copy only, as our planned
 move never does, so a move is paused until the old primary is a standby again. After the death of a site there is no
@@ -28,7 +30,7 @@ from failover.load.timeline import acknowledged_instants, load_figures, recovery
 from failover.load.workload import Workload
 from failover.load.workload_file import load_workload
 from tests.bench.patroni_cluster import PatroniCluster, boottime_s, until
-from tests.bench.patroni_texts import ROOT
+from tests.bench.patroni_texts import PATIENCE_S, ROOT
 
 _STEADY_S = 2.0
 _AFTERWARDS_S = 2.0
@@ -110,12 +112,13 @@ def _workload() -> Workload:
 
 
 def _request(cluster: PatroniCluster, folder: Path, seed: int, writes_per_s: float, reads_per_s: float) -> LoadRequest:
-    """The generator's own defaults, as in a drill; an address for a name, so no DNS answer can be slow."""
+    """As in a drill, but patient; an address for a name, so that no DNS answer can be slow."""
     inside = folder / f"load-{seed}"
     inside.mkdir()
     return LoadRequest(
         run=f"p{int(time.time()):x}_{seed}", seed=seed, workload=_workload(), target=cluster.target, dns_servers=(),
         ledger=str(inside / FILE_NAME), writes_per_s=writes_per_s, reads_per_s=reads_per_s,
+        budget_s=PATIENCE_S, attempt_s=PATIENCE_S, connect_s=PATIENCE_S,
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import resource
 import secrets
 import shutil
 import signal
@@ -162,6 +163,9 @@ class PatroniCluster:
             return [row[0] for row in connection.execute(statement.encode(), parameters).fetchall()]
 
     def _start(self) -> None:
+        # Every request of an outage waits in a connection of its own; children inherit the limit.
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         for name, folder in self._folders.items():
             folder.mkdir(mode=0o700)
             if name in texts.SITES:

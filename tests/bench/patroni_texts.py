@@ -31,6 +31,9 @@ DATABASE = APP_ROLE = "app"
 # Enforced by Patroni's validator; loop_wait + 2 * retry_timeout <= ttl.
 TTL_S, LOOP_WAIT_S, RETRY_TIMEOUT_S = 20, 1, 3
 
+# How long a request is waited for, by the generator, HAProxy and the app alike: longer than any outage measured here.
+PATIENCE_S = 60
+
 _PATRONI_OWNS = frozenset({
     "allow_alter_system", "cluster_name", "hot_standby", "listen_addresses", "port", "primary_conninfo",
     "primary_slot_name", "recovery_target_timeline", "restart_after_crash", "synchronous_standby_names", "wal_level",
@@ -104,7 +107,7 @@ def haproxy_config() -> str:
     """The pooled port in front of both databases, and the app's public port with the checks our edge uses."""
     return f"""global
   log stderr format timed local0 notice
-  maxconn 4000
+  maxconn 9000
   no strict-limits
   nbthread 1
 
@@ -131,7 +134,7 @@ listen app
   balance roundrobin
   option http-server-close
   http-reuse never
-  timeout server 30s
+  timeout server {PATIENCE_S}s
   timeout check 2s
   retries 3
   option redispatch 1
@@ -154,7 +157,7 @@ def app_environment(base: Mapping[str, str], *, databases_file: Path, media: Pat
     kept = {name: value for name, value in base.items() if not name.startswith("APP_")}
     return {
         **kept, "PYTHONPATH": str(ROOT), "APP_SITE": "patroni", "APP_DATABASES_FILE": str(databases_file),
-        "APP_MEDIA_DIR": str(media),
+        "APP_MEDIA_DIR": str(media), "APP_BUDGET_S": str(PATIENCE_S),
     }  # fmt: skip
 
 
