@@ -1,6 +1,7 @@
 """What Pulumi hands a new host, once, and never changes (safety F1): enough to start the agent and be enrolled.
 
-The living ``HostSpec`` is not here on purpose: changing user data restarts or recreates a VM, and the provider reads it.
+The living ``HostSpec`` is not here on purpose: changing user data restarts or recreates a VM, and the provider can
+read it.
 """
 
 from __future__ import annotations

@@ -75,7 +75,8 @@ def _note_before(wired: Wired, ask: DrillAsk, gathered: Gathered) -> None:
         raise Refused("the fleet is not protected: a drill now would measure the loss of data", hint="failover status")
     if ask.kind == "switchover" and record.primary_site == ask.site:
         raise UsageError(f"{ask.site} is primary already", hint="failover drill switchover to the other data site")
-    gathered.primary_before, gathered.epoch_before, gathered.sync_before = record.primary_site, record.epoch, record.sync
+    gathered.primary_before, gathered.epoch_before = record.primary_site, record.epoch
+    gathered.sync_before = record.sync
     primary = seen.site(record.primary_site).state
     if primary is not None and primary.database.replicas:
         gathered.exposed_bytes = 0 if record.sync else None
@@ -94,6 +95,8 @@ def _load_request(wired: Wired, ask: DrillAsk, gathered: Gathered) -> LoadReques
         ledger=str(gathered.folder / "ledger.jsonl.zst"),
         writes_per_s=ask.writes_per_s,
         reads_per_s=ask.reads_per_s,
+        # A dead address refuses at once here; a shorter limit would count a busy machine's own hiccups as failures.
+        connect_s=1.0,
     )
 
 
@@ -129,7 +132,10 @@ def _switchover(
         wired, SwitchoverWish(ask.site), approval=Approval(yes=True), watch=watch, interrupt=interrupt
     )
     if not isinstance(answer, RunReport):
-        raise Refused(f"there was no switchover: {answer.summary}", hint=f"failover switchover --to {ask.site} --dry-run")
+        raise Refused(
+            f"there was no switchover: {answer.summary}",
+            hint=f"failover switchover --to {ask.site} --dry-run",
+        )
     gathered.settled_s, gathered.run = _boot_s(), answer.run
     _measure_names(wired, gathered, sampler)
     clock = gathered.fault_s

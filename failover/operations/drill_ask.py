@@ -36,7 +36,7 @@ class DrillAsk(msgspec.Struct, frozen=True, kw_only=True):
     def steady_s(self) -> float:
         """How long the load runs before anything happens: a fifth of it all, and a little the seed decides, so that
         faults do not always meet the same phase of every timer in the fleet."""
-        return self.duration_s * 0.2 + random.Random(self.seed).uniform(0.0, 0.7)  # noqa: S311 - no secret
+        return self.duration_s * 0.2 + random.Random(self.seed).uniform(0.0, 0.7)
 
 
 class Gathered(msgspec.Struct, kw_only=True):

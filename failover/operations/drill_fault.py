@@ -43,7 +43,8 @@ class LocalProvider:
     def require_local(self, site: Site) -> None:
         """Drills on real providers are not for this class."""
         if site.kind != "local":
-            raise Refused(f"{site.name} is at a real provider: only local sites can be killed", hint="failover drill switchover")
+            what = f"{site.name} is at a real provider: only local sites can be killed"
+            raise Refused(what, hint="failover drill switchover")
 
     def suspended(self, site: str) -> bool:
         """The provider has switched this site off."""
@@ -85,7 +86,7 @@ class LocalProvider:
         (self._gone / site).rename(host_dir)
         self.refusals(site).unlink(missing_ok=True)
         with (host_dir / "log" / "supervise.log").open("ab") as log:
-            subprocess.Popen(  # noqa: S603 - our own module
+            subprocess.Popen(
                 [sys.executable, "-m", "failover.agent.supervise", "--host-dir", str(host_dir)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,

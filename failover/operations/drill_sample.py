@@ -14,7 +14,7 @@ from failover.model.record import Record
 from failover.ports.measure import Measure
 from failover.ports.record import RecordStore
 
-_WRITE_EVERY_S = 0.1
+_WRITE_EVERY_S = 0.2
 _WRITE_TIMEOUT_S = 0.4
 
 
@@ -76,12 +76,15 @@ class Sampler:
         """The first sight, from ``from_s`` on, of a record with a sync member."""
         return self._wait(lambda seen: bool(seen.record.sync), deadline_s, from_s=from_s)
 
-    def _wait(self, wanted: Callable[[RecordSeen], bool], deadline_s: float, *, from_s: float = 0.0) -> RecordSeen | None:
+    def _wait(
+        self, wanted: Callable[[RecordSeen], bool], deadline_s: float, *, from_s: float = 0.0
+    ) -> RecordSeen | None:
         end = _boot_s() + deadline_s
         while True:
             # The state that was in force at from_s counts too: it is the last one seen before.
             before = [seen for seen in self.records if seen.at_s <= from_s][-1:]
-            for seen in [*before, *(seen for seen in self.records if seen.at_s > from_s)]:
+            since = [seen for seen in self.records if seen.at_s > from_s]
+            for seen in [*before, *since]:
                 if wanted(seen):
                     return seen
             if _boot_s() >= end:

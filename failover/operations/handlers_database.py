@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 from failover.engine.handler import Context, Looked, See
-from failover.errors import FailoverError, Undone, Unreachable
+from failover.errors import Undone, Unreachable
 from failover.model.observation import AgentState
 from failover.model.plan import AwaitPrimary, AwaitProtected, AwaitReceived, AwaitServing, StopPrimary
 from failover.model.units import format_lsn
-from failover.operations.session import CALL_S, Session, at_once, within
+from failover.operations.session import CALL_S, Session, within
 
 _POLL_S = 0.01
 _SLOW_POLL_S = 0.1
@@ -114,7 +114,7 @@ class AwaitPrimaryHandler:
         wired, clock = self._session.wired, context.clock
         # Only a run that has just stopped the old primary knows that its host lives; a dead one is not called.
         woken = [site.name for site in wired.fleet.data_sites] if self._session.stopped else [action.site]
-        at_once(woken, lambda site: _nudge(self._session, context, site))
+        self._session.nudge(context, woken)
         why = ""
         while clock.boottime() < context.until_s and not context.halting():
             try:
@@ -187,14 +187,6 @@ def _is_primary(state: AgentState) -> bool:
 def _standing(state: AgentState) -> str:
     doing = f", {state.doing}" if state.doing else ""
     return f"{state.site} is {state.database.state}{doing}"
-
-
-def _nudge(session: Session, context: Context, site: str) -> None:
-    """Best effort: the keeper finds the change by itself within its tick."""
-    try:
-        session.wired.hosts.nudge(site, deadline_s=within(context, 0.5))
-    except FailoverError as error:
-        context.note(f"{site} was not nudged: {error}")
 
 
 def _state(session: Session, context: Context, site: str) -> AgentState:

@@ -158,6 +158,8 @@ class CommitMoveHandler:
             )
 
         record = _swap(self._session, context, change)
+        # Both sides act on the record alone; every millisecond until they look is a user's.
+        self._session.nudge(context, [site.name for site in self._session.wired.fleet.data_sites])
         return self._session.done(context, f"epoch {record.epoch}, primary {record.primary}")
 
 

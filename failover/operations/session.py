@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from failover.engine.handler import Context
+from failover.errors import FailoverError
 from failover.model.observation import DatabaseFacts
 from failover.model.record import Record
 from failover.operations.wired import Wired
@@ -62,6 +63,17 @@ class Session:
         """What ``done`` remembered, or ``""``."""
         with self._lock:
             return "" if context.undoing else self.seen_done.get(context.step.id, "")
+
+    def nudge(self, context: Context, sites: Iterable[str]) -> None:
+        """Wake the keepers there. Best effort: each finds the change by itself within its tick."""
+
+        def wake(site: str) -> None:
+            try:
+                self.wired.hosts.nudge(site, deadline_s=within(context, 0.5))
+            except FailoverError as error:
+                context.note(f"{site} was not nudged: {error}")
+
+        at_once(sites, wake)
 
     def read_record(self, context: Context) -> Record | None:
         """The record now, within the step's time."""

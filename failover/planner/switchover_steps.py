@@ -49,7 +49,8 @@ def move_steps(
         await_primary(fleet, site_of(target), lane=LANE),
         release(fleet, lane=LANE),
         protected(fleet, lane=LANE),
-        *dns_steps(fleet, site_of(target), after=("primary",)),
+        # After the catch-up: nobody's request waits for a name, and a busy machine has its hands full until then.
+        *dns_steps(fleet, site_of(target), after=("protected",)),
     )
 
 
@@ -69,7 +70,7 @@ def finish_steps(fleet: Fleet, seen: FleetSeen, record: Record, target: str, *, 
     if mine and not (serving and is_protected(seen, record)):
         steps.append(protected(fleet, lane=LANE))
     if steps:
-        steps.extend(dns_steps(fleet, target, after=("primary",) if not serving else ()))
+        steps.extend(dns_steps(fleet, target, after=(steps[0].id,)))
     return tuple(steps)
 
 

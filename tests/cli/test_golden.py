@@ -56,7 +56,7 @@ def test_golden(name: str, failover: Failover, world: Memory) -> None:
     same(name, failover(*CALLS[name]).text())
 
 
-USAGE = [[], ["--help"], ["deploy", "--help"], ["journal", "--help"], ["nope"], ["switchover"]]
+USAGE = [[], ["--help"], ["journal", "--help"], ["nope"], ["switchover"]]
 
 
 @pytest.mark.parametrize("words", USAGE)
