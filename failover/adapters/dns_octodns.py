@@ -102,7 +102,8 @@ def _converse(request: dict[str, Any], *, deadline_s: float) -> tuple[list[dict[
     # -P and our own folder first: the current folder has no say in what is imported.
     path = os.pathsep.join(filter(None, (str(Path(failover.__file__).parent.parent), os.environ.get("PYTHONPATH", ""))))
     with subprocess.Popen(
-        [sys.executable, "-P", "-m", _CHILD],
+        # Half a second of imports must not take a core from the move whose names these are.
+        ["nice", "-n", "10", sys.executable, "-P", "-m", _CHILD],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -23,7 +23,7 @@ _FIXED = {
     "unix_socket_directories": "",
     "password_encryption": "scram-sha-256",
     "max_standby_streaming_delay": "250ms",
-    "wal_retrieve_retry_interval": "100ms",
+    "wal_retrieve_retry_interval": "50ms",
     "wal_receiver_status_interval": "1s",
     "wal_receiver_timeout": "5s",
     "wal_sender_timeout": "5s",

@@ -46,7 +46,8 @@ class PostgresServer:
         files = self._files
         files.write_fixed()
         for attempt in range(4):
-            self._kill_strays()
+            if attempt or (files.data / "postmaster.pid").exists():
+                self._kill_strays()
             command = ["postgres", "-D", str(files.data), "-c", f"config_file={files.config}"]
             command += ["-c", f"hba_file={files.access}"]
             handle = self._processes.start(command, environment={"LC_ALL": "C"}, log=files.log, as_database=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import time
@@ -143,16 +144,25 @@ class DetachedProcesses:
         below = list(descendants(handle.pid)) if self.alive(handle) else []
         if not self.signal(handle, number):
             return True
-        end = time.clock_gettime(time.CLOCK_BOOTTIME) + timeout_s
-        pause = 0.002
-        while self.alive(handle):
-            if time.clock_gettime(time.CLOCK_BOOTTIME) >= end:
-                kill_tree(handle.pid)
-                self._await_gone([handle.pid, *below])
-                return False
-            time.sleep(pause)
-            pause = min(pause * 1.5, 0.05)
-        return True
+        if self._ended_within(handle, timeout_s):
+            return True
+        kill_tree(handle.pid)
+        self._await_gone([handle.pid, *below])
+        return False
+
+    def _ended_within(self, handle: Handle, timeout_s: float) -> bool:
+        """Woken by the kernel when it ends: polling would add its own pause to every pause of a move."""
+        try:
+            descriptor = os.pidfd_open(handle.pid)
+        except ProcessLookupError:
+            return True
+        try:
+            poller = select.poll()
+            poller.register(descriptor, select.POLLIN)
+            ended = bool(poller.poll(timeout_s * 1000))
+        finally:
+            os.close(descriptor)
+        return not self.alive(handle) or ended
 
     def _await_gone(self, pids: Sequence[int]) -> None:
         end = time.clock_gettime(time.CLOCK_BOOTTIME) + 2.0

@@ -103,7 +103,7 @@ class Duties:
 
     async def hold(self, run: str, *, epoch: int, budget_s: float, wait_s: float) -> GateFacts:
         """Close the gates for ``run``; they open by themselves after ``budget_s`` or in the next epoch (E2)."""
-        gates, _, _ = self._moving()
+        gates, _, database = self._moving()
         view = self._view
         if view.record is None or view.record.epoch != epoch:
             raise Refused(f"this host knows epoch {view.record.epoch if view.record else 'none'}, not {epoch}")
@@ -111,7 +111,8 @@ class Duties:
             raise Refused(f"the gates are held by {view.hold.run}", hint="failover journal list")
         view.hold = Hold(run=run, epoch=epoch, until_s=boot_s() + budget_s)
         await gates.deliver(wait_s=wait_s)
-        return gates.facts()
+        view.database = await database.facts()
+        return msgspec.structs.replace(gates.facts(), open_writes=view.database.open_writes)
 
     async def release(self, run: str) -> GateFacts:
         """End the run's hold."""

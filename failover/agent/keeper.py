@@ -117,6 +117,11 @@ class Keeper:
             view.recovered_lsn = db.position
         if db.state == "primary":
             await self._look_as_primary(db, now)
+        if db.state in ("primary", "standby") and now >= self._next_slots:
+            # On a standby too: after a move the old primary finds its slot here, or it would come back for it later.
+            self._next_slots = now + _PUBLISH_S
+            with contextlib.suppress(Unreachable):
+                await self._database.ensure_slots([*self._copies().values()])
         self._count_streaming(db, now)
         self._gates.decide()
         self._gates.poke.set()
@@ -133,9 +138,6 @@ class Keeper:
             if now >= self._next_beat and record.primary == db.member:
                 self._next_beat = now + _BEAT_S
                 self._watch.beat(at_s=now, lsn=await self._database.heartbeat())
-            if now >= self._next_slots:
-                self._next_slots = now + _PUBLISH_S
-                await self._database.ensure_slots([*self._copies().values()])
         heard = self._watch.heard_from_all(record.sync, db)
         if heard is not None and record.primary == db.member:
             view.evidence_s = max(view.evidence_s or 0.0, heard)
@@ -264,7 +266,9 @@ class Keeper:
     async def stop_for(self, run: str, *, budget_s: float) -> DatabaseFacts:
         """Stop PostgreSQL for a planned move. Raises ``Refused`` when the record does not carry that move from here."""
         async with self._turn:
-            record = await self._follower.look()
+            record = self._view.record
+            if record is None or record.move is None or record.move.run != run:
+                record = await self._follower.look()
             move = record.move if record is not None else None
             if (
                 move is None
@@ -275,7 +279,7 @@ class Keeper:
                 raise Refused(f"the record carries no move of {run} from this site", hint="failover status")
             if boot_s() - self._view.move_seen[1] > move.budget_s:
                 raise Refused(f"the budget of {run} is over", hint="failover switchover again")
-            if (await self._database.facts()).state == "primary" and record is not None:
+            if self._view.database.state == "primary" and record is not None:
                 with contextlib.suppress(Unreachable):
                     await self._database.end_strangers(record.sync)
                 self._start_permit = 0

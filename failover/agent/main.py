@@ -39,13 +39,18 @@ from failover.agent.leader import LeaderLoop
 from failover.agent.prober import Prober
 from failover.agent.services import Services
 from failover.agent.view import HostView
+from failover.model import observation
+from failover.model import record as record_values
+from failover.model import spec as spec_values
 from failover.model.bootstrap import Bootstrap
+from failover.model.ready import ready
 from failover.model.secret import Secret
 from failover.model.spec import HostSpec
 from failover.ports.database import Upstream
 from failover.trust.ca import write_private
 from failover.trust.signatures import Verifier
 
+ready(observation, record_values, spec_values)
 log = logging.getLogger("failover.agent")
 _EDGE_SOCKET = "run/edge.sock"
 

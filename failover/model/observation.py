@@ -73,7 +73,8 @@ class ProbeFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GateFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """The gates of this host's app processes, as one: "open", "hold" or "unknown" (a process did not answer)."""
+    """The gates of this host's app processes, as one: "open", "hold" or "unknown" (a process did not answer).
+    ``open_writes``: write transactions open in PostgreSQL here, in the answer to a hold; ``None``: not asked."""
 
     state: str
     primary: str = ""
@@ -81,6 +82,7 @@ class GateFacts(msgspec.Struct, frozen=True, kw_only=True):
     in_flight: int = 0
     waiting: int = 0
     hold_run: str = ""
+    open_writes: int | None = None
 
 
 class AgentState(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from failover.model.plan import AwaitPrimary, AwaitProtected, AwaitReceived, Awa
 from failover.model.units import format_lsn
 from failover.operations.session import CALL_S, Session, within
 
-_POLL_S = 0.01
+_POLL_S = 0.03
 _SLOW_POLL_S = 0.1
 
 

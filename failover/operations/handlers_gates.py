@@ -57,6 +57,7 @@ class HoldGatesHandler:
         not_held = [name for name, gate in gates.items() if gate.state != "hold"]
         if not_held:
             raise Undone(f"the gates at {', '.join(not_held)} did not close", hint="failover status")
+        self._session.idle_writers = frozenset(name for name, gate in gates.items() if gate.open_writes == 0)
         in_flight = sum(gate.in_flight for gate in gates.values())
         waiting = sum(gate.waiting for gate in gates.values())
         return self._session.done(context, f"held, {waiting} waiting, {in_flight} in flight")
@@ -115,6 +116,8 @@ class AwaitDrainedHandler:
         if done:
             return Looked(see=See.DONE, detail=done)
         if self._session.untouched(context):
+            if action.site in self._session.idle_writers:
+                return Looked(see=See.DONE, detail="no open write transaction once the gates were held")
             return Looked(see=See.NOT_DONE, detail="not asked yet")
         database = _state(self._session, context, action.site).database
         if database.state != "primary" or database.open_writes == 0:

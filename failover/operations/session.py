@@ -38,6 +38,7 @@ class Session:
     resumed: bool = False
     progress: Callable[[StackProgress], None] = quiet
     record_lease: Callable[[], Lease | None] = lambda: None
+    idle_writers: frozenset[str] = frozenset()
     stopped: DatabaseFacts | None = None
     received: DatabaseFacts | None = None
     seen_done: dict[str, str] = field(default_factory=dict)

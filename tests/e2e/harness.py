@@ -41,7 +41,8 @@ class LocalFleet:
         return [sys.executable, "-m", "failover.cli.app", "--fleet", str(self.file), *words]
 
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+        users = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        return {**users, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         """In a session of its own, so that a test can kill exactly it."""
