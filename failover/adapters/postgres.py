@@ -206,8 +206,12 @@ class LocalPostgres:
 
     async def save_evidence(self, fork_lsn: Lsn) -> Evidence:
         """See the port."""
-        timeline = int((await self._control_values())["Latest checkpoint's TimeLineID"])
-        return await self._seed.save_evidence(fork_lsn, timeline=timeline)
+        values = await self._control_values()
+        return await self._seed.save_evidence(
+            fork_lsn,
+            timeline=int(values["Latest checkpoint's TimeLineID"]),
+            segment_bytes=int(values["Bytes per WAL segment"]),
+        )
 
     async def rewind(self, upstream: Upstream, member: MemberId) -> bool:
         """See the port."""

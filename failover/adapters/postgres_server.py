@@ -14,6 +14,7 @@ from failover.errors import Unreachable
 from failover.ports.processes import Handle, Processes
 
 _START_S = 20.0
+_NICE = -5  # before the app's own processes, behind the keeper and the record
 _STATUS_LINE = 7  # of postmaster.pid: "ready" once connections are taken, "standby" when it takes none yet
 
 
@@ -50,7 +51,9 @@ class PostgresServer:
                 self._kill_strays()
             command = ["postgres", "-D", str(files.data), "-c", f"config_file={files.config}"]
             command += ["-c", f"hba_file={files.access}"]
-            handle = self._processes.start(command, environment={"LC_ALL": "C"}, log=files.log, as_database=True)
+            handle = self._processes.start(
+                command, environment={"LC_ALL": "C"}, log=files.log, as_database=True, nice=_NICE
+            )
             if await self._await_ready(handle):
                 return
             await asyncio.sleep(0.1 * (attempt + 1))
@@ -104,6 +107,7 @@ class PostgresServer:
             deadline_s=deadline_s,
             as_database=True,
             stdin=stdin,
+            nice=0,
         )
         if done.status != 0:
             raise Unreachable(f"{command[0]} ended with {done.status}: {done.output.strip()[-400:]}")

@@ -70,9 +70,16 @@ class DetachedProcesses:
     """Implements ``ports.processes.Processes`` with plain processes."""
 
     def start(
-        self, command: Sequence[str], *, environment: Mapping[str, str], log: Path, as_database: bool = False
+        self,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        log: Path,
+        as_database: bool = False,
+        nice: int = 0,
     ) -> Handle:
         arguments, extra = command_line(tuple(command), as_database=as_database)
+        arguments = self._at(nice, arguments)
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
             process = subprocess.Popen(
@@ -99,8 +106,10 @@ class DetachedProcesses:
         deadline_s: float,
         as_database: bool = False,
         stdin: bytes = b"",
+        nice: int | None = None,
     ) -> Finished:
         arguments, extra = command_line(tuple(command), as_database=as_database)
+        arguments = self._at(nice, arguments)
         process = subprocess.Popen(
             arguments,
             stdin=subprocess.PIPE,
@@ -175,6 +184,11 @@ class DetachedProcesses:
             if all(start_ticks(pid) is None for pid in pids):
                 return
             time.sleep(0.005)
+
+    def _at(self, nice: int | None, arguments: list[str]) -> list[str]:
+        """Only ever upwards: what may not be had would be no more than a warning in the service's log."""
+        step = 0 if nice is None else nice - os.getpriority(os.PRIO_PROCESS, 0)
+        return ["nice", "-n", str(step), *arguments] if step > 0 else arguments
 
     def _environment(self, wanted: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:
         passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}

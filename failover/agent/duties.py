@@ -155,7 +155,7 @@ class Duties:
         parts.services.write_files(spec.migrate)
         environment = {key: parts.services.filled(value) for key, value in spec.migrate.environment.items()}
         done = await asyncio.to_thread(
-            self._processes.run, spec.migrate.command, environment=environment, deadline_s=_MIGRATE_S
+            self._processes.run, spec.migrate.command, environment=environment, deadline_s=_MIGRATE_S, nice=0
         )
         if done.status != 0:
             raise Unreachable(f"migrations ended with {done.status}: {done.output.strip()[-600:]}")

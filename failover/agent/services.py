@@ -93,13 +93,14 @@ class Services:
             [self.filled(word) for word in service.command],
             environment=environment,
             log=self._view.host_dir / "log" / f"{service.name}.log",
+            nice=service.nice,
         )
         self._known[service.name] = _Known(handle=handle, digest=service.digest(), started_s=boot_s(), starts=starts)
         self._save()
 
     async def _run_once(self, service: ServiceSpec, command: tuple[str, ...], environment: dict[str, str]) -> None:
         words = [self.filled(word) for word in command]
-        done = await asyncio.to_thread(self._processes.run, words, environment=environment, deadline_s=30.0)
+        done = await asyncio.to_thread(self._processes.run, words, environment=environment, deadline_s=30.0, nice=0)
         if done.status != 0:
             raise Unreachable(f"{service.name}: {command[0]} ended with {done.status}: {done.output[-300:]}")
 

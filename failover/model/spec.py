@@ -35,6 +35,7 @@ class ServiceSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     ``start`` "when_primary": stopped while this site is a standby (safety E4). ``once`` commands run to their end
     before the service starts and must be repeatable. ``gate`` names the socket the agent drives (below the folder).
+    ``nice`` below 0: what a move waits for runs before the app.
     """
 
     name: str
@@ -46,7 +47,7 @@ class ServiceSpec(msgspec.Struct, frozen=True, kw_only=True):
     ready: Ready | None = None
     gate: str = ""
     stop_timeout_s: float = 3.0
-    reload_signal: int = 0
+    nice: int = 0
 
     def digest(self) -> str:
         """Changes when, and only when, the process must be started anew."""

@@ -66,7 +66,8 @@ class Session:
             return "" if context.undoing else self.seen_done.get(context.step.id, "")
 
     def nudge(self, context: Context, sites: Iterable[str]) -> None:
-        """Wake the keepers there. Best effort: each finds the change by itself within its tick."""
+        """Wake the keepers there, without waiting for their answers. Best effort: each finds the change by itself
+        within its tick."""
 
         def wake(site: str) -> None:
             try:
@@ -74,7 +75,8 @@ class Session:
             except FailoverError as error:
                 context.note(f"{site} was not nudged: {error}")
 
-        at_once(sites, wake)
+        for site in sites:
+            threading.Thread(target=wake, args=(site,), name=f"nudge {site}", daemon=True).start()
 
     def read_record(self, context: Context) -> Record | None:
         """The record now, within the step's time."""

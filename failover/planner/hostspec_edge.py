@@ -45,6 +45,7 @@ def edge_service(fleet: Fleet, site: Site) -> ServiceSpec:
         command=("haproxy", "-db", "-C", "{host}/run", "-f", "edge.cfg"),
         files=(File(path=CONFIG_FILE, text=text, mode=0o600),),
         ready=Ready(address=site.address, port=site.ports.edge),
+        nice=-5,
     )
 
 

@@ -27,10 +27,17 @@ class Processes(Protocol):
     """Starts, watches and ends processes that outlive the agent. Programs are named by well-known names."""
 
     def start(
-        self, command: Sequence[str], *, environment: Mapping[str, str], log: Path, as_database: bool = False
+        self,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        log: Path,
+        as_database: bool = False,
+        nice: int = 0,
     ) -> Handle:
-        """Start detached, with stdin closed and output appended to ``log``. Raises ``Unreachable`` when the program
-        is not on this host. ``as_database``: with the rights PostgreSQL insists on (never root)."""
+        """Start detached at that nice value (as far as this process may), with stdin closed and output appended to
+        ``log``. Raises ``Unreachable`` when the program is not on this host. ``as_database``: with the rights
+        PostgreSQL insists on (never root)."""
         ...
 
     def run(
@@ -41,9 +48,10 @@ class Processes(Protocol):
         deadline_s: float,
         as_database: bool = False,
         stdin: bytes = b"",
+        nice: int | None = None,
     ) -> Finished:
         """Run to the end, fed ``stdin`` (secrets go there, never into arguments); killed at the deadline (then
-        ``Unreachable``). Output is bounded."""
+        ``Unreachable``). Output is bounded. ``nice`` ``None``: as urgent as this process."""
         ...
 
     def adopt(self, pid: int) -> Handle | None:

@@ -21,6 +21,9 @@ from infra.app.link import Link
 SWEEP_S = 0.1
 RETRY_S = 0.1
 OPENING_AT_ONCE = 4
+# A site that dropped our connections has better things to do than to take twenty new ones nobody waits for: after a
+# planned move it is just coming back as the standby that the first commits wait for.
+REFILL_S = 1.5
 EXTRA_IDLE_S = 30.0
 # Repeated by libpq only where the connection string does not say otherwise.
 TCP = {"keepalives_idle": 2, "keepalives_interval": 1, "keepalives_count": 3, "tcp_user_timeout": 3000}
@@ -42,6 +45,7 @@ class SitePool:
         self._wanted: deque[asyncio.Future[Link]] = deque()
         self._kick = asyncio.Event()
         self._not_before = 0.0
+        self._calm_until = 0.0
         self._reachable = True
         self._keeper: asyncio.Task[None] | None = None
 
@@ -101,6 +105,7 @@ class SitePool:
         self._hand_out(link)
 
     async def drop_idle(self) -> None:
+        self._calm_until = asyncio.get_running_loop().time() + REFILL_S
         while self._idle:
             await self._idle.pop().close()
         self._kick.set()
@@ -137,7 +142,8 @@ class SitePool:
 
     def _missing(self) -> int:
         total = len(self._idle) + self._busy + len(self._opening)
-        goal = min(self._most, max(self._least, self._busy + len(self._wanted)))
+        calm = asyncio.get_running_loop().time() < self._calm_until
+        goal = min(self._most, max(0 if calm else self._least, self._busy + len(self._wanted)))
         # A site that is away is asked by one attempt at a time.
         at_once = OPENING_AT_ONCE if self._reachable else 1
         return max(0, min(goal - total, at_once - len(self._opening)))
@@ -146,6 +152,7 @@ class SitePool:
         for link in tuple(self._idle):
             extra = len(self._idle) > self._least and now - link.used_at > EXTRA_IDLE_S
             if (extra or not link.usable) and link in self._idle:
+                self._calm_until = self._calm_until if extra else now + REFILL_S
                 self._idle.remove(link)
                 await link.close()
 
@@ -156,6 +163,7 @@ class SitePool:
                 connection = await psycopg.AsyncConnection.connect(self._dsn, autocommit=True, **_defaults(self._dsn))
         except (psycopg.Error, TimeoutError, OSError) as failure:
             self._not_before = loop.time() + RETRY_S
+            self._calm_until = loop.time() + REFILL_S
             if self._reachable:
                 self._reachable = False
                 state = getattr(failure, "sqlstate", None)

@@ -44,7 +44,7 @@ def read(environ: Mapping[str, str] | None = None, *, needs_listen: bool = False
     site = env.get("APP_SITE") or next(iter(databases))
     host, port = _listen(env) if needs_listen else ("", 0)
     gate = env.get("APP_GATE_SOCKET")
-    pool_min = _integer(env, "APP_POOL_MIN", 4, least=1)
+    pool_min = _integer(env, "APP_POOL_MIN", 2, least=1)
     return Settings(
         site=site,
         databases=databases,
@@ -56,7 +56,7 @@ def read(environ: Mapping[str, str] | None = None, *, needs_listen: bool = False
         budget_s=_seconds(env, "APP_BUDGET_S", 10.0),
         connect_timeout_s=_seconds(env, "APP_CONNECT_TIMEOUT_S", 1.0),
         pool_min=pool_min,
-        pool_max=_integer(env, "APP_POOL_MAX", max(8, pool_min), least=pool_min),
+        pool_max=_integer(env, "APP_POOL_MAX", max(5, pool_min), least=pool_min),
         media_max_bytes=_integer(env, "APP_MEDIA_MAX_BYTES", 8 * 1024 * 1024, least=1),
         idempotency_ttl_s=_seconds(env, "APP_IDEMPOTENCY_TTL_S", 86400.0),
         session_ttl_s=_seconds(env, "APP_SESSION_TTL_S", 30 * 86400.0),
