@@ -177,7 +177,7 @@ class LocalPostgres:
         while (await self._session.rows("select pg_is_in_recovery()"))[0][0]:
             if boot_s() > end:
                 raise Unreachable("the promotion does not end", hint=f"its own words are in {self._files.log}")
-            await asyncio.sleep(0.002)
+            await asyncio.sleep(0.006)
         self._upstream = None
         self._files.signal_standby(self._files.data)
         self._write_config()

@@ -70,7 +70,7 @@ class PostgresServer:
                     return True
             if not self._processes.alive(handle):
                 return False
-            await asyncio.sleep(0.003)
+            await asyncio.sleep(0.005)
         await asyncio.to_thread(self._processes.stop, handle, number=signal.SIGQUIT, timeout_s=2.0)
         return False
 

@@ -25,7 +25,8 @@ log = logging.getLogger("failover.keeper")
 _ROUTINE = (decisions.PUBLISH, "primary, protected")
 
 _TICK_S = 0.25
-_SOON_S = 0.004
+# Closer looks would take the very processor that the promotion waits for.
+_SOON_S = 0.012
 _BEAT_S = 0.5
 _PUBLISH_S = 2.0
 _NOT_STREAMING_S = 20.0
@@ -297,4 +298,4 @@ class Keeper:
             if facts.position > lsn or boot_s() >= until_s:
                 self._view.database = facts
                 return facts
-            await asyncio.sleep(0.003)
+            await asyncio.sleep(0.006)

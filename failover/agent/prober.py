@@ -14,7 +14,7 @@ from failover.planner.verdict import DOWN
 from failover.ports.probe import PeerProbe
 
 _STATE_EVERY_S = 1.0
-_STATE_SOON_S = 0.02
+_STATE_SOON_S = 0.03
 
 
 class Prober:

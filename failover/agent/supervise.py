@@ -113,7 +113,7 @@ def stop_host(host_dir: Path, *, timeout_s: float = 5.0) -> int:
         time.sleep(0.01)
 
 
-def _before_agent() -> None:
+def before_agent() -> None:
     """Die with the supervisor, and run before the app does: a keeper that starves under load raises false alarms and
     makes every move as long as the load wants it."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -132,7 +132,7 @@ def _start_agent(host_dir: Path) -> subprocess.Popen[bytes]:
             env=environment,
             start_new_session=True,
             # An agent whose supervisor died would be a second one beside the next supervisor's.
-            preexec_fn=_before_agent,
+            preexec_fn=before_agent,
         )
 
 

@@ -33,6 +33,7 @@ class FleetLease:
         self._lease: Lease | None = None
         self._until_s = 0.0
         self._lost = ""
+        self._store_gone = False
         self.trouble = ""
         """Why the lease could not be given back at the end; it expires by itself then."""
         self._ending = threading.Event()
@@ -51,6 +52,10 @@ class FleetLease:
             self._lost = f"it could not be renewed for {self._ttl_s:g} s"
         if self._lost:
             raise LeaseLost(f"the lease {self._name!r} was lost: {self._lost}", hint="failover status shows who has it")
+
+    def store_is_gone(self) -> None:
+        """The store itself was destroyed: nobody is left to give the lease back to, or to wait for."""
+        self._store_gone = True
 
     def renew_now(self) -> float:
         """Renew once; returns the seconds after which to renew again. Never raises: ``check`` tells."""
@@ -79,6 +84,8 @@ class FleetLease:
         self._ending.set()
         if self._beside:
             self._thread.join()
+        if self._store_gone:
+            return
         try:
             self._store.release(self.lease, deadline_s=_CALL_S)
         except Unreachable as unanswered:

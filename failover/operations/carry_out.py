@@ -72,6 +72,8 @@ def carry_out(
                 return Nothing(verb=plan.verb, summary=plan.summary)
             approve(plan, approval)
             result = _execute(wired, plan, guard, watch, interrupt)
+            if whole_fleet(wired, wish) and not result.failures:
+                guard.record_is_gone()
             if not _hosts_only(wish, plan) or result.failures:
                 return report(wired, plan, result, watch)
             watch.note("the hosts are back; now what depends on the record")

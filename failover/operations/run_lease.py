@@ -50,6 +50,11 @@ class RunGuard:
         if self._held is not None:
             self._held.check()
 
+    def record_is_gone(self) -> None:
+        """The fleet, and with it the voters, was destroyed by this run."""
+        if self._held is not None:
+            self._held.store_is_gone()
+
     def take(self) -> Lease:
         """Take the record's lease now. Raises ``LeaseHeld`` or ``Unreachable``."""
         if self._held is None:

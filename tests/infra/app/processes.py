@@ -163,6 +163,8 @@ class AppProcess:
             "APP_LISTEN": f"127.81.0.9:{port}",
             "APP_DATABASES_FILE": str(self._databases),
             "APP_MEDIA_DIR": str(self.media),
+            "APP_POOL_MIN": "4",
+            "APP_POOL_MAX": "8",
             **({"APP_GATE_SOCKET": str(self.socket_path)} if self.socket_path else {}),
             **more,
         }

@@ -40,7 +40,7 @@ def _start_agent(host_dir: Path) -> subprocess.Popen[bytes]:
             stderr=subprocess.STDOUT,
             env={**os.environ, "FAILOVER_HOST_DIR": str(host_dir)},
             start_new_session=True,
-            preexec_fn=supervise._be_bound_to_parent,
+            preexec_fn=supervise.before_agent,
         )
 
 
