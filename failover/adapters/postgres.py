@@ -151,6 +151,15 @@ class LocalPostgres:
         self._write_config()
         self._server.reload()
 
+    async def apply_settings(self) -> tuple[str, ...]:
+        """See the port."""
+        self._adopt_settings(await self._session.facts())
+        if self._write_config():
+            self._server.reload()
+            await asyncio.sleep(0.2)  # the reload is a signal; what waits for a restart shows only after it
+        rows = await self._session.rows("select name from pg_settings where pending_restart order by 1")
+        return tuple(str(row[0]) for row in rows)
+
     async def follow(self, upstream: Upstream) -> None:
         """See the port."""
         self._upstream = upstream
@@ -195,8 +204,8 @@ class LocalPostgres:
         self._files.signal_standby(self._files.data)
         await self._server.start()
 
-    def _write_config(self, timeline: str = "latest") -> None:
-        self._files.write_config(names=self._names, upstream=self._upstream, timeline=timeline)
+    def _write_config(self, timeline: str = "latest") -> bool:
+        return self._files.write_config(names=self._names, upstream=self._upstream, timeline=timeline)
 
     # --- a copy made anew ------------------------------------------------------------------------------------------
 

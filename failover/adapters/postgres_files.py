@@ -68,8 +68,9 @@ class PostgresFiles:
         addresses = [self.address, *(peer.address for peer in self.peers)]
         self.write(self.access, texts.access_rules(self.spec, addresses=addresses))
 
-    def write_config(self, *, names: Sequence[str], upstream: Upstream | None, timeline: str) -> None:
-        """postgresql.conf as the keeper wants it now; ALTER SYSTEM is off, and what it once wrote is emptied."""
+    def write_config(self, *, names: Sequence[str], upstream: Upstream | None, timeline: str) -> bool:
+        """postgresql.conf as the keeper wants it now; ALTER SYSTEM is off, and what it once wrote is emptied. True:
+        it was another before."""
         text = texts.server_config(
             self.spec,
             address=self.address,
@@ -79,9 +80,12 @@ class PostgresFiles:
             passfile=str(self.passfile),
             timeline=timeline,
         )
-        self.write(self.config, text)
+        changed = not self.config.exists() or self.config.read_text() != text
+        if changed:
+            self.write(self.config, text)
         if self.data.exists():
             (self.data / "postgresql.auto.conf").write_text("# not used: settings come from the keeper\n")
+        return changed
 
     def peer_at(self, address: str, port: int) -> Upstream:
         """The peer that listens there; one of no known site when it is nobody's."""

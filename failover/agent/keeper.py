@@ -47,6 +47,7 @@ class Keeper:
         self._watch = FlushWatch(stale_s=self._stale_s)
         self._start_permit = 0
         self._rejoin_failed = False
+        self._settings_due = True
         self._not_streaming_since: float | None = None
         self._gave_up_move = ""
         self._next_beat = 0.0
@@ -123,9 +124,20 @@ class Keeper:
             self._next_slots = now + _PUBLISH_S
             with contextlib.suppress(Unreachable):
                 await self._database.ensure_slots([*self._copies().values()])
+        if self._settings_due and db.state in ("primary", "standby"):
+            await self._apply_settings()
         self._count_streaming(db, now)
         self._gates.decide()
         self._gates.poke.set()
+
+    async def _apply_settings(self) -> None:
+        """Once in the life of an agent: a spec whose PostgreSQL part changed comes with a new agent process. Never a
+        restart: a primary that bounces for a setting is an outage nobody asked for."""
+        with contextlib.suppress(Unreachable):
+            waiting = await self._database.apply_settings()
+            self._settings_due = False
+            what = f"{', '.join(waiting)} wait for a restart: move the primary away, then stop this standby once"
+            self._note("settings", what if waiting else "")
 
     async def _look_as_primary(self, db: DatabaseFacts, now: float) -> None:
         view, record = self._view, self._view.record

@@ -138,15 +138,21 @@ def _switchover(
         )
     gathered.settled_s, gathered.run = _boot_s(), answer.run
     _measure_names(wired, gathered, sampler)
-    clock = gathered.fault_s
-    for step in answer.steps:
-        if step.performed:
-            gathered.phases.append(
-                Phase(name=step.title, started_s=_since(gathered, clock), seconds=step.seconds_s)
-            )
-        clock += step.seconds_s if step.performed else 0.0
+    gathered.phases.extend(_journaled_phases(wired, gathered))
     seen = sampler.wait_protected(from_s=gathered.fault_s, deadline_s=_PROTECT_S)
     gathered.protected_s = None if seen is None else max(seen.at_s, gathered.fault_s)
+
+
+def _journaled_phases(wired: Wired, gathered: Gathered) -> list[Phase]:
+    """Every step as the journal timed it; steps of different lanes overlap."""
+    wall_to_boot_s = time.time() - _boot_s()
+    phases = []
+    for line in wired.journal.lines(gathered.run):
+        if line.kind == "result" and line.seconds is not None:
+            ended_s = datetime.fromisoformat(line.at).timestamp() - wall_to_boot_s
+            started_s = _since(gathered, ended_s - line.seconds)
+            phases.append(Phase(name=line.step, started_s=started_s, seconds=round(line.seconds, 3)))
+    return sorted(phases, key=lambda phase: phase.started_s)
 
 
 def _kill(

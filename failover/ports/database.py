@@ -61,6 +61,10 @@ class Database(Protocol):
         """Show by a new session and a CHECKPOINT after it that ``names`` are in force; the position read after."""
         ...
 
+    async def apply_settings(self) -> tuple[str, ...]:
+        """Have a running server read what the spec says now; the settings that wait for its next start."""
+        ...
+
     async def follow(self, upstream: Upstream) -> None:
         """Point the running standby elsewhere."""
         ...

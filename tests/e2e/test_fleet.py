@@ -23,9 +23,13 @@ from tests.e2e.harness import LocalFleet
 pytestmark = pytest.mark.e2e
 
 
+def options(fleet: LocalFleet) -> Options:
+    return Options(fleet=fleet.file, json=False, verbose=False, colour=False)
+
+
 def pids(fleet: LocalFleet, site: str) -> dict[str, int]:
     """Every service of the site and PostgreSQL, by pid."""
-    wired = wire(Options(fleet=fleet.file, json=False, verbose=False, colour=False))
+    wired = wire(options(fleet))
     try:
         found = {service.name: service.pid for service in wired.hosts.state(site, deadline_s=5.0).services}
     finally:
@@ -92,6 +96,27 @@ def test_a_changed_service_is_restarted_and_postgresql_is_not_touched(protected:
 
 
 @pytest.mark.timeout(180)
+def test_a_changed_postgresql_setting_is_in_force_without_a_restart(protected: LocalFleet) -> None:
+    before = {site: pids(protected, site)["postgres"] for site in ("alpha", "beta")}
+    text = protected.file.read_text()
+    assert "\n  settings: {}" in text
+    wired = wire(options(protected))
+    try:
+        protected.file.write_text(text.replace("\n  settings: {}", "\n  settings: {work_mem: 7MB}"))
+        protected.deploy()
+        end = time.monotonic() + 20
+        for site in ("alpha", "beta"):
+            while wired.measure.column(site, "show work_mem", {}) != ["7MB"]:
+                assert time.monotonic() < end, f"the setting is not in force at {site}"
+                time.sleep(0.1)
+        assert {site: pids(protected, site)["postgres"] for site in ("alpha", "beta")} == before
+    finally:
+        wired.close()
+        protected.file.write_text(text)
+        protected.deploy()
+
+
+@pytest.mark.timeout(180)
 def test_a_dead_host_is_found_and_repaired_with_its_data(protected: LocalFleet) -> None:
     members = {site: (protected.host_dir(site) / "member").read_text() for site in ("alpha", "beta")}
     standby = protected.status()["record"]["sync"][0].split("_")[0]
@@ -107,7 +132,7 @@ def test_the_checker_finds_rows_that_are_gone(protected: LocalFleet) -> None:
     primary = protected.status()["record"]["primary"].split("_")[0]
     report = protected.drill("switchover", "beta" if primary == "alpha" else "alpha", rate=60, seconds=5.0)
     ledger = read_ledger(protected.state / "reports" / report["id"] / "ledger.jsonl.zst")
-    wired = wire(Options(fleet=protected.file, json=False, verbose=False, colour=False))
+    wired = wire(options(protected))
     try:
         measure = PostgresMeasure(wired.fleet, password=wired.secrets.keeper_password, role="keeper")
         site, prefix = report["primary"]["after"], {"prefix": f"{ledger.head.run}.w"}
