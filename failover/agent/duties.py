@@ -20,6 +20,7 @@ from failover.ports.database import Database
 from failover.ports.processes import Processes
 
 _MIGRATE_S = 120.0
+_SERVING_S = 10.0
 _SERIALS_KEPT = 4096
 
 
@@ -145,13 +146,21 @@ class Duties:
         _, _, database = self._moving()
         await database.checkpoint()
 
+    async def _serving_soon(self) -> None:
+        """An agent that has just been started anew serves within a second or two. Raises ``Refused`` elsewhere."""
+        end = boot_s() + _SERVING_S
+        while not self._view.serving:
+            record = self._view.record
+            if boot_s() > end or (record is not None and record.primary_site != self._view.site):
+                raise Refused("this site does not serve: migrations run at the primary")
+            await asyncio.sleep(0.05)
+
     async def migrate(self) -> str:
         """Run the app's migrations, at the primary only."""
         parts, spec = self.parts, self._view.spec
         if parts is None or spec is None or spec.migrate is None:
             return "no migrations declared"
-        if not self._view.serving:
-            raise Refused("this site does not serve: migrations run at the primary")
+        await self._serving_soon()
         parts.services.write_files(spec.migrate)
         environment = {key: parts.services.filled(value) for key, value in spec.migrate.environment.items()}
         done = await asyncio.to_thread(

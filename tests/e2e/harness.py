@@ -38,7 +38,7 @@ class LocalFleet:
         self.state = folder / ".failover"
 
     def command(self, *words: str) -> list[str]:
-        return [sys.executable, "-m", "failover.cli.app", "--fleet", str(self.file), *words]
+        return [sys.executable, "-m", "failover", "--fleet", str(self.file), *words]
 
     def environment(self) -> dict[str, str]:
         users = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
