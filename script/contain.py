@@ -63,8 +63,11 @@ def main() -> int:
     child = subprocess.Popen(sys.argv[1:], start_new_session=True)
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, lambda number, _: os.killpg(child.pid, number))
-    while (status := child.poll()) is None:
-        time.sleep(0.2)
+    # Orphans are reaped as they come: a killed PostgreSQL that stays a zombie keeps the next one from starting.
+    pid = 0
+    while pid != child.pid:
+        pid, ended = os.waitpid(-1, 0)
+    child.returncode = status = os.waitstatus_to_exitcode(ended)
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, signal.SIG_IGN)
     status = 128 - status if status < 0 else status

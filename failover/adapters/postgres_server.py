@@ -49,6 +49,7 @@ class PostgresServer:
         for attempt in range(4):
             if attempt or (files.data / "postmaster.pid").exists():
                 self._kill_strays()
+                self._forget_dead_postmaster()
             command = ["postgres", "-D", str(files.data), "-c", f"config_file={files.config}"]
             command += ["-c", f"hba_file={files.access}"]
             handle = self._processes.start(
@@ -81,6 +82,14 @@ class PostgresServer:
                 with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
                     if os.readlink(f"{entry.path}/cwd") == str(self._files.data):
                         os.kill(int(entry.name), signal.SIGKILL)
+
+    def _forget_dead_postmaster(self) -> None:
+        """PostgreSQL takes a zombie for a running postmaster, and who should reap it may never do so (safety E4). Its
+        backends are gone by now, and this keeper holds the directory's lock."""
+        path = self._files.data / "postmaster.pid"
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            if self._processes.adopt(int(path.read_text().split("\n", 1)[0])) is None:
+                path.unlink()
 
     async def stop(self, *, clean: bool, budget_s: float) -> bool:
         """Fast or immediate shutdown; ``False``: it had to be killed after ``budget_s``."""
