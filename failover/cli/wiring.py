@@ -96,7 +96,7 @@ class _Parts:
 
         ready(record_etcd, record_etcd_wire, record_value)
         endpoints = record_endpoints(self._fleet)
-        return EtcdRecordStore(fleet=self._fleet.name, endpoints=endpoints, tls=self._tls(), hedge_s=0.3)
+        return EtcdRecordStore(fleet=self._fleet.name, endpoints=endpoints, tls=self._tls(), hedge_s=0.6)
 
     def journal(self) -> Journal:
         """This side's journal."""

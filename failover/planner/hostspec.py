@@ -80,14 +80,16 @@ def host_spec(fleet: Fleet, site: Site, secrets: FleetSecrets, *, serial: int) -
 
 
 def record_endpoints(fleet: Fleet, *, nearest: Site | None = None) -> tuple[str, ...]:
-    """``https://address:port`` of every voter of the record; empty without etcd.
+    """``https://address:port`` of the voters to ask; empty without etcd.
 
-    ``nearest``'s own first, then the witnesses': on the worst day the voter that is gone is a data site's.
+    A host asks its own voter, then the witnesses', and no other data site's: whenever a majority lives, one of these is
+    in it, and on the worst day nobody keeps calling the site that is gone. An operator asks witnesses first, then all.
     """
     if fleet.record != "etcd":
         return ()
-    name = nearest.name if nearest is not None else ""
-    voters = sorted(fleet.voters, key=lambda voter: (voter.name != name, voter.role is not Role.WITNESS))
+    voters = sorted(fleet.voters, key=lambda voter: voter.role is not Role.WITNESS)
+    if nearest in voters and voters[0].role is Role.WITNESS:
+        voters = [nearest, *(voter for voter in voters if voter.role is Role.WITNESS and voter != nearest)]
     return tuple(f"https://{voter.address}:{voter.ports.etcd_client}" for voter in voters)
 
 
