@@ -18,6 +18,7 @@ from failover.model.fleet import Site
 from failover.model.report import DeadSide
 
 _LOG_LIMIT = 50
+_LET_GO_S = 5.0
 
 
 def trapped_doors(site: Site) -> dict[str, int]:
@@ -45,13 +46,26 @@ class DeadSideTrap:
     def arm(self) -> None:
         """Bind every door. The site's own processes must be gone."""
         for name, port in trapped_doors(self._site).items():
+            self._selector.register(self._listen(port), selectors.EVENT_READ, name)
+        self._thread.start()
+
+    def _listen(self, port: int) -> socket.socket:
+        """A killed process with many threads looks gone a moment before its last thread has let go of its sockets."""
+        until_s = time.clock_gettime(time.CLOCK_BOOTTIME) + _LET_GO_S
+        while True:
             listener = socket.socket()
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((self._site.address, port))
+            try:
+                listener.bind((self._site.address, port))
+            except OSError:
+                listener.close()
+                if time.clock_gettime(time.CLOCK_BOOTTIME) > until_s:
+                    raise
+                time.sleep(0.02)
+                continue
             listener.listen(64)
             listener.setblocking(False)
-            self._selector.register(listener, selectors.EVENT_READ, name)
-        self._thread.start()
+            return listener
 
     def _run(self) -> None:
         while not self._stop.is_set():
