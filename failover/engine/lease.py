@@ -82,10 +82,10 @@ class FleetLease:
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         self._ending.set()
+        if self._store_gone:
+            return  # and a renewal that still waits for a dead voter is not waited for
         if self._beside:
             self._thread.join()
-        if self._store_gone:
-            return
         try:
             self._store.release(self.lease, deadline_s=_CALL_S)
         except Unreachable as unanswered:
