@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
@@ -16,13 +18,15 @@ from pathlib import Path
 import msgspec
 
 from failover.engine.clock import Clock
-from failover.engine.lease import FleetLease
+from failover.engine.lease import FLEET, FleetLease
 from failover.errors import LeaseHeld, Unreachable
 from failover.model.units import utc_text
 from failover.operations.wired import Wired
 from failover.ports.record import Lease
 
 TTL_S = 15.0
+_EXPIRY_SLACK_S = 5.0
+_OWNER = re.compile(r"^[^@]*@(?P<host>\S+) pid (?P<pid>\d+)\b")  # as ``ports.journal.Owner`` prints itself
 
 
 class _Holder(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,10 +61,25 @@ class RunGuard:
 
     def take(self) -> Lease:
         """Take the record's lease now. Raises ``LeaseHeld`` or ``Unreachable``."""
-        if self._held is None:
+        until_s = self._clock.boottime() + TTL_S + _EXPIRY_SLACK_S
+        while self._held is None:
             lease = FleetLease(store=self._wired.record, owner=self._owner, ttl_s=TTL_S, clock=self._clock)
-            self._held = self._stack.enter_context(lease)
+            try:
+                self._held = self._stack.enter_context(lease)
+            except LeaseHeld:
+                if self._clock.boottime() > until_s or not self._held_by_the_dead():
+                    raise
+                self._clock.sleep(0.5)
         return self._held.lease
+
+    def _held_by_the_dead(self) -> bool:
+        """The holder was a process of this machine that is gone: its lease only has to run out."""
+        holder = self._wired.record.holder(name=FLEET, deadline_s=2.0)
+        if holder is None:
+            return True
+        found = _OWNER.match(holder.owner)
+        here = found is not None and found["host"] == socket.gethostname()
+        return found is not None and here and not Path(f"/proc/{found['pid']}").exists()
 
 
 @contextmanager
