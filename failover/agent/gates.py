@@ -54,11 +54,7 @@ class Gates:
 
     def _inputs(self, *, fresh_s: float) -> GateInputs:
         view, record = self._view, self._view.record
-        epoch = -1
-        if record is not None and record.primary_site in view.peers:
-            peer = view.peers[record.primary_site]
-            if peer.state is not None and peer.state.serving and peer.state.record is not None:
-                epoch = peer.state.record.epoch
+        peer = view.peers.get(record.primary_site) if record is not None else None
         return GateInputs(
             site=view.site,
             record=record,
@@ -66,7 +62,7 @@ class Gates:
             evidence_at_s=view.evidence_s,
             fresh_s=fresh_s,
             recovered_lsn=view.recovered_lsn,
-            serving_peer_epoch=epoch,
+            serving_peer_epoch=peer.serving_epoch if peer is not None else -1,
             hold=view.hold,
             now_s=boot_s(),
         )

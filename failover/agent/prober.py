@@ -71,9 +71,7 @@ class Prober:
         if record is None:
             return False
         if record.primary_site == peer.peer.site:
-            serving = peer.state is not None and peer.state.serving and peer.state.record is not None
-            known = serving and peer.state is not None and peer.state.record is not None
-            return not (known and peer.state.record.epoch == record.epoch) and self._may_ask(peer)  # type: ignore[union-attr]
+            return peer.serving_epoch != record.epoch and self._may_ask(peer)
         if record.primary_site == self._view.site:
             return False
         return self._view.verdict_on(record.primary_site) == DOWN

@@ -66,20 +66,20 @@ def _marked(host_dir: Path) -> set[int]:
 def host_processes(host_dir: Path) -> set[int]:
     """Every process of the host: the supervisor's tree, the database's tree, and all that carry the host's mark."""
     roots = _marked(host_dir)
-    for name, key in (("run/supervise.json", "pid"),):
-        path = host_dir / name
-        if path.exists():
-            known = json.loads(path.read_text())
-            if _start_ticks(known[key]) == known["start_ticks"]:
-                roots.add(known[key])
+    supervisor = host_dir / "run" / "supervise.json"
+    if supervisor.exists():
+        known = json.loads(supervisor.read_text())
+        if _start_ticks(known["pid"]) == known["start_ticks"]:
+            roots.add(known["pid"])
     postmaster = host_dir / "postgres" / "postmaster.pid"
     if postmaster.exists():
         lines = postmaster.read_text().splitlines()
         # Only our own postmaster: its command line names this data directory.
         if lines and lines[0].isdigit() and _start_ticks(int(lines[0])) is not None:
-            arguments = Path(f"/proc/{lines[0]}/cmdline").read_bytes()
-            if str(host_dir).encode() in arguments:
-                roots.add(int(lines[0]))
+            # It may end between the look and this reading: then it is gone, which is all that is asked.
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                if str(host_dir).encode() in Path(f"/proc/{lines[0]}/cmdline").read_bytes():
+                    roots.add(int(lines[0]))
     parents = _parents()
     found = set(roots)
     grew = True

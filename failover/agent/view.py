@@ -28,6 +28,12 @@ class PeerView:
         self.state: AgentState | None = None
         self.state_at_s = 0.0
 
+    @property
+    def serving_epoch(self) -> int:
+        """The epoch in which this peer's agent says that it serves; -1 when it does not say so."""
+        state = self.state
+        return state.record.epoch if state is not None and state.serving and state.record is not None else -1
+
 
 class HostView:
     """Shared by follower, prober, keeper, gates and API of one agent."""
@@ -40,7 +46,6 @@ class HostView:
         self.spec: HostSpec | None = None
         self.record: Record | None = None
         self.record_read_s: float | None = None
-        self.record_absent = False
         self.move_seen: tuple[str, float] = ("", 0.0)
         self.database = DatabaseFacts(state="absent")
         self.peers: dict[str, PeerView] = {}
@@ -71,7 +76,6 @@ class HostView:
         """A linearizable read that began at ``asked_at_s`` answered. An older epoch than one seen is never taken."""
         if record is not None and self.record is not None and record.revision < self.record.revision:
             return
-        self.record_absent = record is None
         self.record_read_s = asked_at_s
         self.evidence_s = max(self.evidence_s or 0.0, asked_at_s)
         if record is None or record == self.record:

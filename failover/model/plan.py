@@ -5,7 +5,6 @@ and never match (safety F4)."""
 from __future__ import annotations
 
 import hashlib
-from datetime import timedelta
 
 import msgspec
 
@@ -216,8 +215,3 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     verb: str
     summary: str
     findings: tuple[Finding, ...]
-
-
-def seconds(value: timedelta) -> float:
-    """A budget as plans carry it."""
-    return value.total_seconds()

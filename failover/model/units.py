@@ -16,8 +16,6 @@ MemberId = NewType("MemberId", str)
 _MEMBER = re.compile(r"^(?P<site>[a-z][a-z0-9]{0,30})_(?P<suffix>[0-9a-f]{8})$")
 _DURATION = re.compile(r"^(?P<number>\d+(?:\.\d+)?)(?P<unit>ms|s|m|h|d)$")
 _DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_SIZE = re.compile(r"^(?P<number>\d+(?:\.\d+)?)(?P<unit>B|kB|MB|GB|TB)$")
-_SIZE_UNITS = {"B": 1, "kB": 1000, "MB": 1000**2, "GB": 1000**3, "TB": 1000**4}
 
 
 def parse_lsn(text: str) -> Lsn:
@@ -53,14 +51,6 @@ def format_duration(value: timedelta | float) -> str:
         return f"{minutes} min {rest} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min"
-
-
-def parse_size(text: str) -> int:
-    """``"16MB"`` -> bytes, decimal units."""
-    match = _SIZE.match(text.strip())
-    if match is None:
-        raise ValueError(f"not a size: {text!r} (write a number and one of B, kB, MB, GB, TB)")
-    return int(float(match["number"]) * _SIZE_UNITS[match["unit"]])
 
 
 def member_id(site: str, suffix: str) -> MemberId:
