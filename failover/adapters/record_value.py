@@ -10,11 +10,13 @@ from itertools import pairwise
 import msgspec
 
 from failover.errors import Damaged
-from failover.model.record import Record
+from failover.model.record import PLAIN_VERSION, QUARANTINE_VERSION, Record
 from failover.model.units import is_member_id
 
-VERSION = 1
+VERSIONS = (PLAIN_VERSION, QUARANTINE_VERSION)
+_KNOWN = frozenset(Record.__struct_encode_fields__) - {"unknown"}
 _HINT = "nothing may write over it: compare what each voter holds; rebuilding it is for two operators"
+_NEWER = "upgrade failover here; nothing may write over it"
 
 
 class LeaseValue(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,20 +28,29 @@ class LeaseValue(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def encode_record(record: Record) -> bytes:
-    """The stored form."""
-    return msgspec.json.encode(record)
+    """The stored form: with what a newer agent has written in fields this one does not know, or its next swap would
+    wipe that out."""
+    plain = msgspec.to_builtins(record)
+    del plain["unknown"]
+    return msgspec.json.encode({**{key: msgspec.Raw(text.encode()) for key, text in record.unknown}, **plain})
 
 
 def decode_record(content: bytes, *, where: str) -> Record:
     """The record in ``content``. Raises ``Damaged`` for anything that ``encode_record`` of a legal one cannot give."""
     try:
         record = msgspec.json.decode(content, type=Record)
+        fields = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Damaged(f"the stored record cannot be read: {error}", where=where, hint=_HINT) from error
+    if record.version not in VERSIONS:
+        # Not damage: a newer failover says that older ones must not act on it.
+        known = f"this one knows {VERSIONS[-1]}"
+        raise Damaged(f"the record needs a failover of version {record.version}, {known}", where=where, hint=_NEWER)
     fault = _fault(record)
     if fault:
         raise Damaged(f"the stored record is not legal: {fault}", where=where, hint=_HINT)
-    return record
+    unknown = tuple((key, bytes(text).decode()) for key, text in fields.items() if key not in _KNOWN)
+    return msgspec.structs.replace(record, unknown=unknown)
 
 
 def check_not_rolled_back(*, seen: tuple[int, int], record: Record | None, where: str) -> None:
@@ -74,8 +85,6 @@ def decode_lease(content: bytes, *, where: str) -> LeaseValue:
 
 
 def _fault(record: Record) -> str:
-    if record.version != VERSION:
-        return f"version {record.version}, this failover knows {VERSION}"
     if record.epoch < 0 or record.revision < 1 or record.flushed_lsn < 0:
         return f"epoch {record.epoch}, revision {record.revision}, flushed {record.flushed_lsn}"
     for member in (record.primary, *record.sync):

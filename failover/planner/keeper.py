@@ -10,125 +10,36 @@ Rules that code elsewhere must keep (safety A-C; each was broken by a measured l
 
 from __future__ import annotations
 
-import msgspec
-
-from failover.model.observation import DatabaseFacts
-from failover.model.record import Record, Timeline
+from failover.model.record import AcceptedLoss, Record, Timeline
 from failover.model.units import MemberId, site_of
-from failover.planner.verdict import DOWN, Opinion, agreed_down
+from failover.planner.keeper_actions import (
+    CreateDatabase,
+    Follow,
+    Idle,
+    KeeperAction,
+    KeeperFacts,
+    Promote,
+    ProveNames,
+    Rejoin,
+    SaveEvidence,
+    Seed,
+    SetNames,
+    StartPrimary,
+    StartStandby,
+    StopDatabase,
+    Swap,
+)
+from failover.planner.loss import accepted, alone
+from failover.planner.verdict import DOWN, agreed_down
+
+__all__ = (
+    "CreateDatabase", "Follow", "Idle", "KeeperAction", "KeeperFacts", "Promote", "ProveNames", "Rejoin",
+    "SaveEvidence", "Seed", "SetNames", "StartPrimary", "StartStandby", "StopDatabase", "Swap", "decide",
+)  # fmt: skip
 
 PUBLISH = "publish how far sync members have flushed"
-
-
-class KeeperFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a decision may look at.
-
-    ``start_permit``: revision that our own swap gave the record for the coming start as primary (0: none).
-    ``move_age_s``: how long this keeper has known the record's move, on its own boot clock.
-    ``lost``: sync members that do not stream or whose flush stood still for too long while WAL was pending (B5).
-    ``caught_up``: names shown by B2 to have flushed past a position read after the proof.
-    ``copies``: member id that each live peer's agent reports for its site.
-    ``opinions``: per site, what every observer that could be asked says of it.
-    ``upstream_ready``: the record's primary runs as primary, or will within this epoch (its agent says so).
-    """
-
-    site: str
-    record: Record | None
-    db: DatabaseFacts
-    start_permit: int = 0
-    move_age_s: float = 0.0
-    lost: frozenset[str] = frozenset()
-    caught_up: frozenset[str] = frozenset()
-    copies: dict[str, str] = msgspec.field(default_factory=dict)
-    opinions: dict[str, tuple[Opinion, ...]] = msgspec.field(default_factory=dict)
-    providers: dict[str, str] = msgspec.field(default_factory=dict)
-    upstream_ready: bool = False
-    rejoin_failed: bool = False
-    publish_flush: int = 0
-    promote: str = "auto"
-    on_standby_loss: str = "degrade"
-
-
-class KeeperAction(msgspec.Struct, frozen=True, kw_only=True):
-    """Root of what a keeper can do. ``why`` is shown by status and written to the agent's log."""
-
-    why: str
-
-
-class Idle(KeeperAction, frozen=True, kw_only=True):
-    """Nothing to do now. ``trouble`` true: a person should know."""
-
-    trouble: bool = False
-
-
-class CreateDatabase(KeeperAction, frozen=True, kw_only=True):
-    """initdb under this id: only in a fleet that never had data (epoch 0)."""
-
-    member: MemberId
-
-
-class Swap(KeeperAction, frozen=True, kw_only=True):
-    """Compare-and-swap the record from the revision the decision saw. ``permits_start``: on success PostgreSQL may be
-    started as primary."""
-
-    expected_revision: int
-    new: Record
-    permits_start: bool = False
-
-
-class StartPrimary(KeeperAction, frozen=True, kw_only=True):
-    """Start read-write with exactly these sync names configured from the first moment."""
-
-    names: tuple[str, ...]
-
-
-class StartStandby(KeeperAction, frozen=True, kw_only=True):
-    """Start as a standby of ``upstream``."""
-
-    upstream: str
-    names: tuple[str, ...]
-
-
-class StopDatabase(KeeperAction, frozen=True, kw_only=True):
-    """Immediate stop: the record says that another copy is primary."""
-
-
-class SetNames(KeeperAction, frozen=True, kw_only=True):
-    """Configure the sync names and reload."""
-
-    names: tuple[str, ...]
-
-
-class ProveNames(KeeperAction, frozen=True, kw_only=True):
-    """Show that the configured names are in force: new session, CHECKPOINT after it (safety B2)."""
-
-    names: tuple[str, ...]
-
-
-class Follow(KeeperAction, frozen=True, kw_only=True):
-    """Point a running standby at another upstream."""
-
-    upstream: str
-
-
-class Promote(KeeperAction, frozen=True, kw_only=True):
-    """Leave recovery: the record says this copy is primary."""
-
-    timelines: tuple[Timeline, ...]
-
-
-class Seed(KeeperAction, frozen=True, kw_only=True):
-    """Base backup from ``upstream`` into an empty place, under a new member id."""
-
-    upstream: str
-
-
-class Rejoin(KeeperAction, frozen=True, kw_only=True):
-    """Former primary behind a fork: save the WAL past it, rewind, take a new id; base backup when that fails."""
-
-    upstream: str
-    fork_lsn: int
-    rewind: bool
+QUARANTINED = "quarantined, with acknowledged writes that nobody else has"
+PUBLISH_ALONE = "publish how long this primary has acknowledged alone"
 
 
 def decide(facts: KeeperFacts) -> KeeperAction:
@@ -195,7 +106,10 @@ def _keep_primary(facts: KeeperFacts, record: Record) -> KeeperAction:
         return SetNames(names=record.sync, why=f"{missing[0]} is sync in the record but not in the names")
     if record.epoch == 0:
         born = record.next(
-            epoch=1, system_identifier=db.system_identifier, timelines=(Timeline(tli=db.timeline, fork_lsn=0),)
+            epoch=1,
+            system_identifier=db.system_identifier,
+            timelines=(Timeline(tli=db.timeline, fork_lsn=0),),
+            alone=alone(facts),
         )
         return Swap(expected_revision=record.revision, new=born, why="the database is born")
     if _move_is_live(facts, record):
@@ -225,7 +139,7 @@ def _keep_sync(facts: KeeperFacts, record: Record) -> KeeperAction:
         return ProveNames(names=db.names, why="show the names in force (B2)")
     ready = tuple(name for name in extra if name in facts.caught_up)
     if ready:
-        joined = record.next(sync=(*record.sync, *(MemberId(name) for name in ready)))
+        joined = record.next(sync=(*record.sync, *(MemberId(name) for name in ready)), alone=None)
         return Swap(expected_revision=record.revision, new=joined, why=f"{ready[0]} holds every acknowledged write")
     if extra:
         return Idle(why=f"waiting for {extra[0]} to catch up")
@@ -236,6 +150,9 @@ def _keep_sync(facts: KeeperFacts, record: Record) -> KeeperAction:
     if facts.publish_flush > record.flushed_lsn:
         published = record.next(flushed_lsn=facts.publish_flush)
         return Swap(expected_revision=record.revision, new=published, why=PUBLISH)
+    if facts.alone_s > 0.0 and not record.sync:
+        published = record.next(alone=alone(facts, record.alone))
+        return Swap(expected_revision=record.revision, new=published, why=PUBLISH_ALONE)
     return Idle(why="primary, protected" if record.sync else "primary, unprotected: no sync member")
 
 
@@ -251,11 +168,15 @@ def _drop(facts: KeeperFacts, record: Record, member: str) -> KeeperAction:
     if not replaced and not any(opinion.verdict == DOWN for opinion in others):
         return Idle(why=f"{member} does not answer here, but no witness finds it gone: stall", trouble=True)
     kept = tuple(name for name in record.sync if name != member)
-    return Swap(expected_revision=record.revision, new=record.next(sync=kept), why=f"{member} is gone: out of sync")
+    new = record.next(sync=kept, alone=None if kept else alone(facts, held_by=(MemberId(member),)))
+    return Swap(expected_revision=record.revision, new=new, why=f"{member} is gone: out of sync")
 
 
 def _as_other(facts: KeeperFacts, record: Record) -> KeeperAction:
     db, upstream = facts.db, record.primary_site
+    quarantine = record.quarantine(db.member) if db.state != "absent" else None
+    if quarantine is not None:
+        return _quarantined(facts, record, quarantine)
     if db.state == "absent":
         if record.epoch == 0 or not facts.upstream_ready:
             return Idle(why=f"waiting for the primary at {upstream} to seed from")
@@ -292,13 +213,30 @@ def _start_other(facts: KeeperFacts, record: Record, preset: tuple[str, ...]) ->
     return _rejoin(facts, record, rewind=not facts.rejoin_failed)
 
 
+def _quarantined(facts: KeeperFacts, record: Record, loss: AcceptedLoss) -> KeeperAction:
+    """This copy holds acknowledged writes that nobody else has: it stays stopped, and as it is, until an operator
+    releases it (safety C6)."""
+    if facts.db.state in ("primary", "standby"):
+        return StopDatabase(why=f"fenced and quarantined: the record says {record.primary}")
+    if facts.db.state == "starting":
+        return Idle(why="PostgreSQL is starting")
+    if facts.evidence_saved:
+        return Idle(why=f"{QUARANTINED}: failover rejoin {facts.site}", trouble=True)
+    if not facts.upstream_ready:
+        return Idle(why=f"{QUARANTINED}; where {record.primary} forked is not sure yet", trouble=True)
+    return SaveEvidence(fork_lsn=_fork(facts, record), why=f"it acknowledged alone in epoch {loss.epoch - 1}")
+
+
+def _fork(facts: KeeperFacts, record: Record) -> int:
+    return next((line.fork_lsn for line in record.timelines if line.tli > facts.db.timeline), 0)
+
+
 def _rejoin(facts: KeeperFacts, record: Record, *, rewind: bool) -> KeeperAction:
     if any(site_of(member) == facts.site for member in record.sync):
         return Idle(why="waiting for the primary to take the old id out of sync before this copy is touched (B1)")
     if not facts.upstream_ready:
         return Idle(why=f"waiting for the primary at {record.primary_site} to rejoin it")
-    fork = next((line.fork_lsn for line in record.timelines if line.tli > facts.db.timeline), 0)
-    how = "rewind" if rewind else "base backup"
+    fork, how = _fork(facts, record), "rewind" if rewind else "base backup"
     return Rejoin(upstream=record.primary_site, fork_lsn=fork, rewind=rewind, why=f"former primary: {how}")
 
 
@@ -312,8 +250,11 @@ def _candidate(facts: KeeperFacts, record: Record) -> KeeperAction | None:
         return None
     if not agreed_down(facts.opinions.get(suspect, ()), suspect_provider=facts.providers.get(suspect, "")):
         return None
+    loss: tuple[AcceptedLoss, ...] = ()
     if db.member not in record.sync:
-        return Idle(why=f"{suspect} is down, but {db.member} is not in sync: it may lack writes", trouble=True)
+        loss = accepted(facts, record) if asked else ()
+        if not loss:
+            return Idle(why=f"{suspect} is down, but {db.member} is not in sync: it may lack writes", trouble=True)
     if db.position < record.flushed_lsn:
         return Idle(why="this copy is behind what it once acknowledged: its disk went back in time", trouble=True)
     if db.system_identifier != record.system_identifier:
@@ -325,5 +266,7 @@ def _candidate(facts: KeeperFacts, record: Record) -> KeeperAction | None:
         sync=(),
         move=None,
         timelines=(*record.timelines, Timeline(tli=max(newest, db.timeline) + 1, fork_lsn=db.position)),
+        alone=alone(facts),
+        accepted=(*record.accepted, *loss),
     )
     return Swap(expected_revision=record.revision, new=new, why=f"two observers find {suspect} down")

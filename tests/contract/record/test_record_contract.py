@@ -230,7 +230,7 @@ def test_waiting_ends_with_the_change(bench: Bench, monkeypatch: pytest.MonkeyPa
         b"not json",
         b"\xff\xfe",
         b'{"epoch": 1}',
-        encode_record(msgspec.structs.replace(FIRST, version=2)),
+        encode_record(msgspec.structs.replace(FIRST, version=3)),
         encode_record(msgspec.structs.replace(FIRST, revision=0)),
         encode_record(msgspec.structs.replace(FIRST, epoch=-1)),
         encode_record(msgspec.structs.replace(FIRST, primary=MemberId("alpha"))),

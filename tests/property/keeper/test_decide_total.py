@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from failover.model.observation import DatabaseFacts, Replica
-from failover.model.record import Move, Record, Timeline, illegal
+from failover.model.record import AcceptedLoss, Alone, Move, Record, Timeline, illegal
 from failover.planner import keeper
 from failover.planner.keeper import KeeperFacts, decide
 from failover.planner.verdict import Opinion, agreed_down
@@ -15,6 +15,12 @@ MEMBERS = ["alpha_0000000a", "alpha_0000000c", "beta_0000000b", "beta_0000000d"]
 SITES = ["alpha", "beta"]
 PROVIDERS = {"alpha": "north", "beta": "south", "gamma": "west"}
 lsn = st.integers(0, 20)
+
+
+def loss_of(source: str) -> AcceptedLoss:
+    return AcceptedLoss(epoch=1, run="q", source=source, target="gamma_0000000e", fork_lsn=1, accepted_s=1.0)
+
+
 names = st.lists(st.sampled_from(MEMBERS), unique=True, max_size=2).map(tuple)
 
 
@@ -31,12 +37,25 @@ def records(draw: st.DrawFn) -> Record:
             source=st.sampled_from(MEMBERS),
             target=st.sampled_from(MEMBERS),
             budget_s=st.just(10.0),
+            accept_loss_s=st.sampled_from([0.0, 5.0, 50.0]),
         )
     )
+    stretch = draw(
+        st.none()
+        | st.builds(
+            Alone,
+            from_lsn=lsn,
+            held_by=names,
+            written_lsn=lsn,
+            seconds_s=st.sampled_from([0.0, 20.0]),
+            at_unix_s=st.just(0.0),
+        )
+    )
+    losses = draw(st.lists(st.sampled_from(MEMBERS).map(loss_of), max_size=2))
     lines = tuple(Timeline(tli=i + 1, fork_lsn=draw(lsn)) for i in range(draw(st.integers(0, 3))))
     return Record(
         epoch=draw(st.integers(0, 3)), revision=draw(st.integers(1, 9)), primary=primary, sync=sync, move=move,
-        timelines=lines, flushed_lsn=draw(lsn), system_identifier=draw(st.sampled_from(["", "1"])),
+        timelines=lines, flushed_lsn=draw(lsn), alone=stretch, accepted=tuple(losses), system_identifier=draw(st.sampled_from(["", "1"])),
     )  # fmt: skip
 
 
@@ -87,6 +106,8 @@ all_facts = st.builds(
     upstream_ready=st.booleans(),
     rejoin_failed=st.booleans(),
     publish_flush=lsn,
+    alone_s=st.sampled_from([0.0, 7.0]),
+    evidence_saved=st.booleans(),
     promote=st.sampled_from(["auto", "ask"]),
     on_standby_loss=st.sampled_from(["stall", "degrade"]),
 )
@@ -105,7 +126,11 @@ def test_every_decision_keeps_the_laws(facts: KeeperFacts) -> None:
         case keeper.Swap(new=new, expected_revision=expected):
             assert expected == record.revision
             if new.primary != record.primary:
-                assert new.primary == db.member and db.member in record.sync and not mine
+                assert new.primary == db.member and not mine
+                if db.member not in record.sync:
+                    move = record.move
+                    assert move is not None and move.kind == "promote" and not record.sync and record.alone is not None
+                    assert move.accept_loss_s >= record.alone.seconds_s and new.accepted[-1].source == record.primary
                 assert agreed_down(facts.opinions[record.primary_site], suspect_provider=PROVIDERS[record.primary_site])
                 assert db.position >= record.flushed_lsn and illegal(record, new) == ""
             else:
@@ -124,8 +149,13 @@ def test_every_decision_keeps_the_laws(facts: KeeperFacts) -> None:
                 assert set(record.sync) <= set(wanted)
         case keeper.Rejoin():
             assert not mine and all(not member.startswith(facts.site) for member in record.sync)
+            assert record.quarantine(db.member) is None, "what only this copy has is not rewound"
+        case keeper.SaveEvidence():
+            assert not mine and db.state == "stopped" and record.quarantine(db.member) is not None
         case keeper.StopDatabase():
-            assert not mine and db.state == "primary"
+            assert not mine and (db.state == "primary" or record.quarantine(db.member) is not None)
+        case keeper.StartStandby():
+            assert mine or record.quarantine(db.member) is None
         case keeper.Seed():
             assert db.state == "absent" and not mine
         case _:
