@@ -55,7 +55,8 @@ def records(draw: st.DrawFn) -> Record:
     lines = tuple(Timeline(tli=i + 1, fork_lsn=draw(lsn)) for i in range(draw(st.integers(0, 3))))
     return Record(
         epoch=draw(st.integers(0, 3)), revision=draw(st.integers(1, 9)), primary=primary, sync=sync, move=move,
-        timelines=lines, flushed_lsn=draw(lsn), alone=stretch, accepted=tuple(losses), system_identifier=draw(st.sampled_from(["", "1"])),
+        timelines=lines, flushed_lsn=draw(lsn), alone=stretch, accepted=tuple(losses),
+        system_identifier=draw(st.sampled_from(["", "1"])),
     )  # fmt: skip
 
 
