@@ -207,6 +207,7 @@ class Keeper:
             db=db,
             start_permit=self._start_permit,
             move_age_s=age,
+            move_ended_s=None if view.move_ended_at_s is None else now - view.move_ended_at_s,
             lost=self._watch.lost(db, now_s=now) if db.state == "primary" else frozenset(),
             caught_up=self._watch.caught_up(db),
             copies=self._copies(),

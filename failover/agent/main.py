@@ -38,6 +38,7 @@ from failover.agent.keeper import Keeper
 from failover.agent.leader import LeaderLoop
 from failover.agent.prober import Prober
 from failover.agent.services import Services
+from failover.agent.strike import struck
 from failover.agent.view import HostView
 from failover.model import observation
 from failover.model import record as record_values
@@ -178,7 +179,9 @@ class Agent:
             database = LocalPostgres(files, processes)
             parts.database = database
             parts.gates = Gates(view, SocketGate)
-            parts.keeper = Keeper(view, database, follower, parts.gates)
+            parts.keeper = Keeper(
+                view, struck(database, self._host_dir), struck(follower, self._host_dir), parts.gates
+            )
             edge = EdgeLoop(view, Edge(self._host_dir / _EDGE_SOCKET))
             work += [follower.keep_lease(), parts.gates.run(), parts.keeper.run(), edge.run()]
         duties.parts = parts

@@ -47,6 +47,7 @@ class HostView:
         self.record: Record | None = None
         self.record_read_s: float | None = None
         self.move_seen: tuple[str, float] = ("", 0.0)
+        self.move_ended_at_s: float | None = None  # of a planned move that left the primary as it was
         self.database = DatabaseFacts(state="absent")
         self.peers: dict[str, PeerView] = {}
         self.hold: Hold | None = None
@@ -80,7 +81,10 @@ class HostView:
         self.evidence_s = max(self.evidence_s or 0.0, asked_at_s)
         if record is None or record == self.record:
             return
+        before = self.record.move if self.record is not None else None
         self.record = record
+        if before is not None and before.kind == "switchover" and record.move != before:
+            self.move_ended_at_s = boot_s() if record.primary == before.source else None
         run = record.move.run if record.move is not None else ""
         if run != self.move_seen[0]:
             self.move_seen = (run, boot_s())

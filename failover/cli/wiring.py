@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import ssl
 import sys
 import time
@@ -99,11 +100,17 @@ class _Parts:
         return EtcdRecordStore(fleet=self._fleet.name, endpoints=endpoints, tls=self._tls(), hedge_s=0.6)
 
     def journal(self) -> Journal:
-        """This side's journal."""
+        """This side's journal. Tests and drills may strike a run at one of its lines (``engine/strike.py``)."""
         from failover.adapters.journal_sqlite import SqliteJournal
 
         self._state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return SqliteJournal(path=self._state_dir / "journal.db")
+        journal = SqliteJournal(path=self._state_dir / "journal.db")
+        script = os.environ.get("FAILOVER_STRIKE", "")
+        if not script:
+            return journal
+        from failover.engine.strike import StruckJournal
+
+        return StruckJournal(journal, script=script, kill=self._strike)
 
     def provisioner(self) -> Provisioner:
         """The Pulumi engine, as a program of its own."""
@@ -153,6 +160,20 @@ class _Parts:
             fleet_ca_pem=_read(self._trust / "ca.pem"),
             token=self.secrets().bootstrap_tokens[name].reveal(),
         )
+
+    def _strike(self, victim: str) -> None:
+        """SIGKILL of a local site's agent, if it has one already, or of this process."""
+        from failover.engine.strike import CLI
+
+        pid = os.getpid() if victim == CLI else 0
+        lock = self._state_dir / "sites" / victim / "run" / "agent.lock"
+        if not pid and lock.exists():
+            pid = int(lock.read_text() or "0")
+            words = Path(f"/proc/{pid}/cmdline")
+            # A pid of the past may be anybody's by now.
+            pid = pid if words.exists() and str(self._state_dir).encode() in words.read_bytes() else 0
+        if pid:
+            os.kill(pid, signal.SIGKILL)
 
     def _tls(self) -> ssl.SSLContext:
         _read(self._trust / "operator.pem")

@@ -30,18 +30,23 @@ _OWNER = re.compile(r"^[^@]*@(?P<host>\S+) pid (?P<pid>\d+)\b")  # as ``ports.jo
 
 
 class _Holder(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands in the lock's file. ``lease``: the record's, once it is held. Whoever has the lock finds here what
+    the one before left behind, and that one is gone: the kernel freed its lock."""
+
     owner: str
     since: str
+    lease: Lease | None = None
 
 
 class RunGuard:
     """The engine's guard. Before the record's lease is held, the file lock is all there is to lose, and it is not."""
 
-    def __init__(self, wired: Wired, owner: str, clock: Clock, stack: ExitStack) -> None:
+    def __init__(self, wired: Wired, owner: str, clock: Clock, stack: ExitStack, lock: _LockFile) -> None:
         self._wired = wired
         self._owner = owner
         self._clock = clock
         self._stack = stack
+        self._lock = lock
         self._held: FleetLease | None = None
 
     @property
@@ -69,13 +74,19 @@ class RunGuard:
             except LeaseHeld:
                 if self._clock.boottime() > until_s or not self._held_by_the_dead():
                     raise
-                self._clock.sleep(0.5)
+                self._clock.sleep(0.1)
+        self._lock.note(self._held.lease)
         return self._held.lease
 
     def _held_by_the_dead(self) -> bool:
-        """The holder was a process of this machine that is gone: its lease only has to run out."""
+        """The holder was a process of this machine that is gone. One that held this very lock left its lease in the
+        lock's file: it is given back in its place, so that nothing it sent can still arrive. Another's must run out."""
         holder = self._wired.record.holder(name=FLEET, deadline_s=2.0)
         if holder is None:
+            return True
+        left = self._lock.left
+        if left is not None and left.owner == holder.owner:
+            self._wired.record.release(left, deadline_s=2.0)
             return True
         found = _OWNER.match(holder.owner)
         here = found is not None and found["host"] == socket.gethostname()
@@ -87,8 +98,8 @@ def run_lease(wired: Wired, *, owner: str, clock: Clock, record_needed: bool) ->
     """Hold both. Raises ``LeaseHeld`` with who and since when; ``Unreachable`` when the record's is needed and no
     majority of the voters answers."""
     with ExitStack() as stack:
-        stack.enter_context(_file_lock(wired.state_dir / "run.lock", owner))
-        guard = RunGuard(wired, owner, clock, stack)
+        lock = stack.enter_context(_file_lock(wired.state_dir / "run.lock", owner))
+        guard = RunGuard(wired, owner, clock, stack, lock)
         try:
             guard.take()
         except Unreachable:
@@ -97,8 +108,25 @@ def run_lease(wired: Wired, *, owner: str, clock: Clock, record_needed: bool) ->
         yield guard
 
 
+class _LockFile:
+    """The locked file: ``left`` is the lease that the one before it noted there."""
+
+    def __init__(self, descriptor: int, owner: str) -> None:
+        self._descriptor = descriptor
+        self._mine = _Holder(owner=owner, since=utc_text(datetime.now(UTC)))
+        before = _content(descriptor)
+        self.left = before.lease if before is not None else None
+        self.note(self.left)  # kept until ours is there: who dies in between leaves it to the next
+
+    def note(self, lease: Lease | None) -> None:
+        """Write down who holds the lock, and with which lease."""
+        text = msgspec.json.encode(msgspec.structs.replace(self._mine, lease=lease))
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, text, 0)
+
+
 @contextmanager
-def _file_lock(path: Path, owner: str) -> Iterator[None]:
+def _file_lock(path: Path, owner: str) -> Iterator[_LockFile]:
     """An exclusive lock for as long as this lasts; the kernel frees it when the process dies, however it dies."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -107,19 +135,20 @@ def _file_lock(path: Path, owner: str) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise _held(descriptor, path) from error
-        now = _Holder(owner=owner, since=utc_text(datetime.now(UTC)))
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, msgspec.json.encode(now), 0)
-        yield
+        yield _LockFile(descriptor, owner)
     finally:
         os.close(descriptor)
 
 
-def _held(descriptor: int, path: Path) -> LeaseHeld:
+def _content(descriptor: int) -> _Holder | None:
     try:
-        holder = msgspec.json.decode(os.pread(descriptor, 4096, 0), type=_Holder)
+        return msgspec.json.decode(os.pread(descriptor, 4096, 0), type=_Holder)
     except msgspec.MsgspecError:
-        holder = _Holder(owner="another process", since="just now")
+        return None  # new, or its writer died in the middle
+
+
+def _held(descriptor: int, path: Path) -> LeaseHeld:
+    holder = _content(descriptor) or _Holder(owner="another process", since="just now")
     return LeaseHeld(
         f"another run holds the lease: {holder.owner}, since {holder.since}",
         where=str(path),

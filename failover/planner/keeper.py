@@ -40,6 +40,9 @@ __all__ = (
 PUBLISH = "publish how far sync members have flushed"
 QUARANTINED = "quarantined, with acknowledged writes that nobody else has"
 PUBLISH_ALONE = "publish how long this primary has acknowledged alone"
+HEAD_START_S = 3.0
+"""A primary that was stopped for a move opens again when the move ends without its commit. It looks dead until it has,
+and a standby that took over then would have moved a fleet whose move was taken back."""
 
 
 def decide(facts: KeeperFacts) -> KeeperAction:
@@ -54,6 +57,13 @@ def decide(facts: KeeperFacts) -> KeeperAction:
 
 def _move_is_live(facts: KeeperFacts, record: Record) -> bool:
     return record.move is not None and record.move.kind == "switchover" and facts.move_age_s < record.move.budget_s
+
+
+def _has_head_start(facts: KeeperFacts, record: Record) -> bool:
+    """The primary may be on its way back from a planned move that ended without its commit."""
+    if record.move is not None and record.move.kind == "switchover":
+        return facts.move_age_s < record.move.budget_s + HEAD_START_S
+    return facts.move_ended_s is not None and facts.move_ended_s < HEAD_START_S
 
 
 def _as_record_primary(facts: KeeperFacts, record: Record) -> KeeperAction:
@@ -246,7 +256,7 @@ def _candidate(facts: KeeperFacts, record: Record) -> KeeperAction | None:
     asked = record.move is not None and record.move.kind == "promote" and record.move.target == db.member
     if facts.promote != "auto" and not asked:
         return None
-    if _move_is_live(facts, record):
+    if _move_is_live(facts, record) or (_has_head_start(facts, record) and not asked):
         return None
     if not agreed_down(facts.opinions.get(suspect, ()), suspect_provider=facts.providers.get(suspect, "")):
         return None

@@ -181,7 +181,16 @@ def test_promote_ask_waits_for_an_operator_and_still_passes_every_guard() -> Non
 def test_a_live_planned_move_is_not_overtaken() -> None:
     moving = record(move=Move(run="r", kind="switchover", source=A, target=B, budget_s=10.0))
     assert isinstance(decide(facts("beta", moving, standby(), opinions=DOWN, move_age_s=1.0)), keeper.Idle)
-    assert isinstance(decide(facts("beta", moving, standby(), opinions=DOWN, move_age_s=11.0)), keeper.Swap)
+    assert isinstance(decide(facts("beta", moving, standby(), opinions=DOWN, move_age_s=11.0)), keeper.Idle)
+    assert isinstance(decide(facts("beta", moving, standby(), opinions=DOWN, move_age_s=13.1)), keeper.Swap)
+
+
+def test_a_primary_stopped_for_a_move_that_was_taken_back_may_open_again_first() -> None:
+    ended = record()
+    assert isinstance(decide(facts("beta", ended, standby(), opinions=DOWN, move_ended_s=2.9)), keeper.Idle)
+    assert isinstance(decide(facts("beta", ended, standby(), opinions=DOWN, move_ended_s=3.0)), keeper.Swap)
+    asked = record(move=Move(run="r", kind="promote", source=A, target=B, budget_s=30.0))
+    assert isinstance(decide(facts("beta", asked, standby(), opinions=DOWN, move_ended_s=1.0)), keeper.Swap)
 
 
 def test_rolls_forward_alone_names_first_proof_second_promotion_last() -> None:

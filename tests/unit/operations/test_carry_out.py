@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from failover.engine.interrupt import Interrupt
-from failover.errors import LeaseHeld, Refused, Resumable, Undone, Unreachable
+from failover.errors import LeaseHeld, LeaseLost, Refused, Resumable, Undone, Unreachable
 from failover.model.journal import RunState
 from failover.model.plan import Plan, Refusal
 from failover.model.run_report import RunReport
@@ -197,3 +197,25 @@ def test_failback_after_a_switchover(world: Memory) -> None:
     assert isinstance(done, RunReport)
     assert (world.record.epoch, world.record.primary) == (7, ALPHA)
     assert record().primary == ALPHA
+
+
+def test_a_dead_runs_lease_is_given_back_by_the_next_that_has_its_lock(world: Memory) -> None:
+    left = world.store.acquire(name="fleet", owner="ops@here pid 9, switchover", ttl_s=60, deadline_s=1)
+    lock = world.wired.state_dir / "run.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    note = {"owner": left.owner, "since": "2026-11-25T19:00:00Z", "lease": msgspec.to_builtins(left)}
+    lock.write_bytes(msgspec.json.encode(note))
+    assert isinstance(run(world, SwitchoverWish("beta")), RunReport)
+    with pytest.raises(LeaseLost):
+        world.store.renew(left, deadline_s=1)
+
+
+def test_a_lease_noted_by_a_dead_run_is_not_anothers(world: Memory) -> None:
+    noted = world.store.acquire(name="fleet", owner="ops@here pid 9, switchover", ttl_s=60, deadline_s=1)
+    lock = world.wired.state_dir / "run.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    lock.write_bytes(msgspec.json.encode({"owner": noted.owner, "since": "", "lease": msgspec.to_builtins(noted)}))
+    world.store.release(noted, deadline_s=1)
+    world.store.acquire(name="fleet", owner="eve@elsewhere pid 9", ttl_s=60, deadline_s=1)
+    with pytest.raises(LeaseHeld, match="eve@elsewhere"):
+        run(world, SwitchoverWish("beta"))

@@ -1,0 +1,73 @@
+"""A death at a chosen instant of a run: SIGKILL of this process, of agents, or of both. For tests and drills only.
+
+``FAILOVER_STRIKE=STEP/PHASE:VICTIM[,VICTIM]``, for example ``commit/sent:beta,cli``. A victim is a site (its agent) or
+``cli`` (this process, always last). Points are made from a plan, so that a new step is covered without a new test.
+It wraps the journal and nothing else: every instant that matters lies before or after one of its lines.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from failover.errors import UsageError
+from failover.model.journal import Outcome
+from failover.model.plan import Plan, Step
+from failover.ports.journal import Claim, Journal
+
+VARIABLE = "FAILOVER_STRIKE"
+CLI = "cli"
+PHASES = ("before", "intended", "sent")
+"""``before``: the intent is not on disk yet. ``intended``: it is, nothing was performed. ``sent``: it was performed (or
+was so already), the result is not on disk yet. A step that has nothing to do passes only the last."""
+_SCRIPT = re.compile(r"(?P<step>[a-z0-9-]+)/(?P<phase>[a-z]+):(?P<victims>[a-z0-9-]+(,[a-z0-9-]+)*)")
+
+
+def points(plan: Plan) -> tuple[str, ...]:
+    """Every instant of ``plan`` at which it may be struck: ``STEP/PHASE``, in the plan's order."""
+    return tuple(f"{step.id}/{phase}" for step in plan.steps for phase in PHASES)
+
+
+class StruckJournal:
+    """The journal ``inner``; the one line that the script names is where the victims die. Everything else passes."""
+
+    def __init__(self, inner: Journal, *, script: str, kill: Callable[[str], None]) -> None:
+        found = _SCRIPT.fullmatch(script)
+        if found is None or found["phase"] not in PHASES:
+            raise UsageError(f"{VARIABLE} is not STEP/PHASE:VICTIM[,VICTIM]: {script!r}", hint=f"unset {VARIABLE}")
+        self._inner = inner
+        self._step, self._phase = found["step"], found["phase"]
+        self._victims = sorted(found["victims"].split(","), key=lambda victim: victim == CLI)
+        self._kill = kill
+        # What reads passes as it is.
+        self.begin, self.take_over, self.end = inner.begin, inner.take_over, inner.end
+        self.runs, self.run, self.owner = inner.runs, inner.run, inner.owner
+        self.plan, self.lines, self.export_jsonl = inner.plan, inner.lines, inner.export_jsonl
+        self.note = inner.note
+
+    def intent(self, claim: Claim, *, step: Step, undoing: bool = False) -> None:
+        """See the port."""
+        self._pass("before", step, undoing)
+        self._inner.intent(claim, step=step, undoing=undoing)
+        self._pass("intended", step, undoing)
+
+    def result(
+        self, claim: Claim, *, step: Step, outcome: Outcome, detail: str, seconds: float, undoing: bool = False
+    ) -> None:
+        """See the port."""
+        self._pass("sent", step, undoing)
+        self._inner.result(claim, step=step, outcome=outcome, detail=detail, seconds=seconds, undoing=undoing)
+
+    def close(self) -> None:
+        """As the journal's own, if it has one."""
+        close = getattr(self._inner, "close", None)
+        if close is not None:
+            close()
+
+    def _pass(self, phase: str, step: Step, undoing: bool) -> None:
+        if undoing or step.id != self._step or phase != self._phase or not self._victims:
+            return
+        victims, self._victims = self._victims, []
+        for victim in victims:
+            self._kill(victim)
+
