@@ -6,11 +6,12 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from tests.bench import crashpoints, moves, times
+from tests.bench import campaign, crashpoints, moves, times
 
 BENCHES: dict[str, tuple[Callable[..., int], int]] = {
     "switchover": (moves.switchover, 30),
     "crash": (moves.crash, 20),
+    "campaign": (campaign.campaign, 200),
     "crashpoints": (crashpoints.crashpoints, crashpoints.ALL),
     "fleet": (times.fleet_times, 3),
     "startup": (times.startup, 15),

@@ -1,4 +1,4 @@
-"""``crashpoints``: moves struck at every point that their plans have. ``--runs N`` takes a seeded sample of N."""
+"""``crashpoints``: every verb struck at every point that its plan has. ``--runs N`` takes a seeded sample of N."""
 
 from __future__ import annotations
 
@@ -6,85 +6,92 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from failover.operations.verbs import SwitchoverWish
 from tests.bench.lines import contender, say, spread, verdict
-from tests.bench.moves import fleet, other
-from tests.e2e.crash_points import Point, Told, enumerate_points, judge, left_over, plan_of, sample, settled, strike
+from tests.e2e.crash_points import Point, Told, sample
+from tests.e2e.crash_stories import Stories, ask_first, deploy_points, tell_deploy
 from tests.e2e.harness import LocalFleet
 from tests.e2e.load import Load, wired_of
 
 ALL = 1_000_000
 _SEED = 4
-
-
-def strike_moves(one: LocalFleet, points: list[Point]) -> list[Told]:
-    """Each point in turn, from whichever side is primary to the other; what is wrong stands in each ``Told``."""
-    told = []
-    wired = wired_of(one)
-    try:
-        for number, point in enumerate(points):
-            before = settled(wired).record
-            assert before is not None
-            target = other(before.primary_site)
-            words = ("switchover", "--to", target)
-            here = _mirrored(point, before.primary_site)
-            result = strike(one, here, *words, "--yes")
-            after = settled(wired).record
-            assert after is not None
-            result.wrong = judge(result, before, after, target=target) + left_over(one)
-            told.append(result)
-            end = "; ".join(result.wrong) or ("as it should" if result.reached else "not reached")
-            say(f"{number + 1}/{len(points)} {here}: exit {result.statuses}, {result.seconds:.1f} s, {end}")
-    finally:
-        wired.close()
-    return told
-
-
-def _mirrored(point: Point, primary: str) -> Point:
-    """Points were made for a move away from alpha; from beta the sites change places."""
-    if primary == "alpha":
-        return point
-    swap = {"alpha": "beta", "beta": "alpha"}
-
-    def turned(text: str, mark: str) -> str:
-        return mark.join(swap.get(word, word) for word in text.split(mark))
-
-    step, phase = point.at.split("/")
-    return Point(
-        verb=point.verb, at=f"{turned(step, '-')}/{phase}", victims=turned(point.victims, ","),
-        then=point.then, committing=point.committing,
-    )  # fmt: skip
+_BLOCK, _DEPLOY_BLOCK = 147, 148
 
 
 def crashpoints(runs: int, *, contest: bool) -> int:
-    """Every point of a switchover, under load; the same end state, nothing lost, nothing done twice."""
+    """Every point, moves under load: the same end state, nothing lost, nothing done twice, nothing left running."""
     del contest
-    with fleet(140) as one, tempfile.TemporaryDirectory(prefix="crash") as folder:
-        wired = wired_of(one)
+    with tempfile.TemporaryDirectory(prefix="crash") as folder:
+        base = Path(folder)
+        one = LocalFleet(base / "fleet", block=_BLOCK)
+        one.folder.mkdir()
+        one.init()
+        ask_first(one)
         try:
-            found = enumerate_points(plan_of(wired, SwitchoverWish("beta")))
+            one.deploy()
+            one.wait_protected()
+            moved, found = strike_moves(one, runs, base)
         finally:
-            wired.close()
-        with Load(one, Path(folder)) as load:
-            told = strike_moves(one, sample(found, runs, seed=_SEED))
+            one.run("destroy", "--yes", status=None)
+            one.end()
+        told = [*moved.told, *strike_deploys(found, base)]
+    return summary(told, moved)
+
+
+class Moved:
+    """What was struck on the one fleet, and what the load's ledger says of it."""
+
+    def __init__(self) -> None:
+        self.found = self.acknowledged = self.lost = self.duplicated = self.unknown = 0
+        self.told: list[Told] = []
+
+
+def strike_moves(one: LocalFleet, runs: int, base: Path) -> tuple[Moved, list[Point]]:
+    """Points of moves, on one fleet under load; and the chosen points of a deploy, which need fleets of their own."""
+    moved = Moved()
+    (base / "plan").mkdir()
+    wired = wired_of(one)
+    try:
+        stories = Stories(one, wired)
+        found = (*stories.points(), *deploy_points(base / "plan", block=_DEPLOY_BLOCK))
+        chosen = sample(found, runs, seed=_SEED)
+        moved.found = len(found)
+        with Load(one, base / "load") as load:
+            for point in (point for point in chosen if point.verb != "deploy"):
+                moved.told.append(_said(stories.tell(point), len(chosen)))
             stored = load.finish()
-    return summary("crashpoints", found, told, lost=len(stored.lost), duplicated=len(stored.duplicated),
-                   acknowledged=stored.acknowledged)  # fmt: skip
+        moved.acknowledged = stored.acknowledged
+        moved.lost, moved.duplicated, moved.unknown = len(stored.lost), len(stored.duplicated), len(stored.unknown)
+    finally:
+        wired.close()
+    return moved, [point for point in chosen if point.verb == "deploy"]
 
 
-def summary(
-    name: str, found: tuple[Point, ...], told: list[Told], *, lost: int, duplicated: int, acknowledged: int
-) -> int:
-    """The lines of a benchmark for what was struck."""
+def strike_deploys(points: list[Point], base: Path) -> list[Told]:
+    """Each on a fleet of its own, from nothing to nothing."""
+    told = []
+    for number, point in enumerate(points):
+        (base / f"deploy-{number}").mkdir()
+        told.append(_said(tell_deploy(point, base / f"deploy-{number}", block=_DEPLOY_BLOCK), len(points)))
+    return told
+
+
+def _said(told: Told, of: int) -> Told:
+    end = "; ".join(told.wrong) or ("as it should" if told.reached else "not reached")
+    say(f"(of {of}) {told.point}: exit {told.statuses}, {told.seconds:.1f} s, {end}")
+    return told
+
+
+def summary(told: list[Told], moved: Moved) -> int:
+    """The lines of the benchmark."""
     wrong = [one for one in told if one.wrong]
-    reached = [one for one in told if one.reached]
     for one in wrong:
         say(f"WRONG {one.point}: {'; '.join(one.wrong)}")
     contender(
-        "failover", points=len(found), struck=len(told), reached=len(reached), arrived=len(told) - len(wrong),
-        lost=lost, duplicated=duplicated, acknowledged=acknowledged, seconds=spread([one.seconds for one in told]),
-        by_verb=dict(Counter(one.point.verb for one in told)),
+        "failover", points=moved.found, struck=len(told), reached=sum(one.reached for one in told),
+        arrived=len(told) - len(wrong), lost=moved.lost, duplicated=moved.duplicated, unknown=moved.unknown,
+        acknowledged=moved.acknowledged, seconds=spread([one.seconds for one in told]),
+        struck_by_verb=dict(Counter(one.point.verb for one in told)),
     )  # fmt: skip
-    held = not wrong and bool(reached) and not lost and not duplicated
+    held = not wrong and not moved.lost and not moved.duplicated and any(one.reached for one in told)
     limit = f"{len(told)} of {len(told)} arrive, 0 lost, 0 twice"
-    return verdict(name, ours=len(told) - len(wrong), theirs=None, limit=limit, held=held)
+    return verdict("crashpoints", ours=len(told) - len(wrong), theirs=None, limit=limit, held=held)

@@ -57,14 +57,14 @@ class Told:
     wrong: list[str] = field(default_factory=list)
 
 
-def enumerate_points(plan: Plan) -> tuple[Point, ...]:
-    """Every point of ``plan``, with every victim and every way to go on."""
+def enumerate_points(plan: Plan, *, thens: tuple[str, ...] = THEN) -> tuple[Point, ...]:
+    """Every point of ``plan``, with every victim and every one of ``thens`` to go on."""
     steps = [step.id for step in plan.steps]
     commit = next((index for index, step in enumerate(plan.steps) if step.commit), len(steps))
     found = []
     for at, victims in itertools.product(points(plan), VICTIMS):
         index = steps.index(at.split("/")[0])
-        for then in THEN if CLI in victims.split(",") else ("",):
+        for then in thens if CLI in victims.split(",") else ("",):
             committing = (index > commit) - (index < commit)
             found.append(Point(verb=plan.verb, at=at, victims=victims, then=then, committing=committing))
     return tuple(found)
@@ -87,14 +87,18 @@ def strike(fleet: LocalFleet, point: Point, *words: str) -> Told:
     """Run the command, let it be struck, go on as the point says. What is wrong with the run itself is in ``wrong``."""
     began = time.monotonic()
     before = _runs(fleet)
-    agents = {site: _agent_pid(fleet, site) for site in SITES}
+    agents = {site: agent_pid(fleet, site) for site in SITES}
     ran = _run(fleet, {VARIABLE: f"{point.at}:{point.victims}"}, *words)
     told = Told(point=point, reached=False, statuses=[ran.status], seconds=0.0)
     killed = ran.status == -signal.SIGKILL
-    dead = {site for site in SITES if site in point.victims and agents[site] and not _same(fleet, site, agents[site])}
+    hit = {site for site in SITES if site in point.victims and agents[site]}
+    dead = {site for site in hit if not same_process(fleet, site, agents[site])}
     told.reached = killed if CLI in point.victims.split(",") else bool(dead)
     run = next((name for name in _runs(fleet) if name not in before), "")
-    if killed and run:
+    if killed and point.then == "again":
+        told.statuses.append(fleet.run(*words, status=None).status)
+        told.wrong += [f"the same again ended with {told.statuses[-1]}"] if told.statuses[-1] else []
+    elif killed and run:
         _go_on(fleet, point, run, told)
     elif ran.status == 6:
         told.statuses.append(fleet.run("resume", run, status=None).status)
@@ -225,10 +229,10 @@ def _runs(fleet: LocalFleet) -> list[str]:
         wired.close()
 
 
-def _agent_pid(fleet: LocalFleet, site: str) -> int:
+def agent_pid(fleet: LocalFleet, site: str) -> int:
     lock = fleet.host_dir(site) / "run" / "agent.lock"
     return int(lock.read_text() or "0") if lock.exists() else 0
 
 
-def _same(fleet: LocalFleet, site: str, pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists() and _agent_pid(fleet, site) == pid
+def same_process(fleet: LocalFleet, site: str, pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists() and agent_pid(fleet, site) == pid
