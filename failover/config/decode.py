@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from failover.config.names import closest, found
 from failover.config.nodes import Kind, Mapping, Node, Refused, Scalar, Sequence
-from failover.config.problems import Path, Problems
+from failover.config.problems import Path, Problems, plain
 from failover.config.scalars import Leaf
 from failover.model.finding import Place
 
@@ -23,7 +23,7 @@ class Value(Leaf):
             return ()
         if not isinstance(self.node, Sequence):
             words = self.node.text.split() if isinstance(self.node, Scalar) else []
-            hint = f"write [{', '.join(words or ['one', 'two'])}]"
+            hint = f"write [{', '.join(map(plain, words)) or 'one, two'}]"
             self.wrong("wrong-type", f"want a list, found {found(self.node)}", hint)
             return ()
         values = []
