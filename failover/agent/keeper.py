@@ -46,6 +46,7 @@ class Keeper:
         self._stale_s = spec.standby_stale_s if spec is not None else 1.5
         self._watch = FlushWatch(stale_s=self._stale_s)
         self._start_permit = 0
+        self._own_revision = 0
         self._rejoin_failed = False
         self._settings_due = True
         self._not_streaming_since: float | None = None
@@ -206,6 +207,7 @@ class Keeper:
             record=record,
             db=db,
             start_permit=self._start_permit,
+            own_revision=self._own_revision,
             move_age_s=age,
             move_ended_s=None if view.move_ended_at_s is None else now - view.move_ended_at_s,
             lost=self._watch.lost(db, now_s=now) if db.state == "primary" else frozenset(),
@@ -255,8 +257,12 @@ class Keeper:
 
     async def _swap(self, action: decisions.Swap) -> None:
         self._next_publish = boot_s() + _PUBLISH_S
-        done = await self._follower.swap(action.expected_revision, action.new)
-        if done and action.permits_start:
+        # Until the answer is known nothing is of our making: what was sent may still arrive.
+        self._own_revision = 0
+        if not await self._follower.swap(action.expected_revision, action.new):
+            return
+        self._own_revision = action.new.revision
+        if action.permits_start:
             self._start_permit = action.new.revision
 
     async def _rejoin(self, action: decisions.Rejoin) -> None:

@@ -1,8 +1,8 @@
 """The keeper's decisions: the record and local facts in, one action out. Pure; the agent only performs it.
 
 Rules that code elsewhere must keep (safety A-C; each was broken by a measured loss before it was a rule):
- * names in force at a primary always cover ``record.sync``; a member leaves the record before it leaves the names, and
-   enters the names (proven, B2) before it enters the record;
+ * names in force at a primary always cover ``record.sync``; a member leaves the record before it leaves the names (in a
+   revision of this keeper's own making), and enters the names (proven, B2) before it enters the record;
  * PostgreSQL starts as primary only after a swap of the record by this very keeper (C2);
  * only a copy whose id is in ``record.sync`` may take ``primary`` (B1), and rolls forward alone once it is there;
  * a keeper writes ``sync`` and ``flushed_lsn`` while its site is primary, ``primary`` while it is the candidate (C1).
@@ -113,7 +113,7 @@ def _keep_primary(facts: KeeperFacts, record: Record) -> KeeperAction:
     db = facts.db
     missing = [member for member in record.sync if member not in db.names]
     if missing:
-        return SetNames(names=record.sync, why=f"{missing[0]} is sync in the record but not in the names")
+        return SetNames(names=(*db.names, *missing), why=f"{missing[0]} is sync in the record but not in the names")
     if record.epoch == 0:
         born = record.next(
             epoch=1,
@@ -144,7 +144,7 @@ def _keep_sync(facts: KeeperFacts, record: Record) -> KeeperAction:
             return _drop(facts, record, member)
     extra = tuple(name for name in db.names if name not in record.sync)
     if any(name in facts.lost for name in extra):
-        return SetNames(names=record.sync, why=f"{extra[0]} went away before it was sync")
+        return _narrow(facts, record, extra[0])
     if db.names_proven != db.names:
         return ProveNames(names=db.names, why="show the names in force (B2)")
     ready = tuple(name for name in extra if name in facts.caught_up)
@@ -164,6 +164,18 @@ def _keep_sync(facts: KeeperFacts, record: Record) -> KeeperAction:
         published = record.next(alone=alone(facts, record.alone))
         return Swap(expected_revision=record.revision, new=published, why=PUBLISH_ALONE)
     return Idle(why="primary, protected" if record.sync else "primary, unprotected: no sync member")
+
+
+def _narrow(facts: KeeperFacts, record: Record, gone: str) -> KeeperAction:
+    """Fewer names, but only in a revision of our own making: a swap that listed ``gone`` and was never answered may be
+    in the record already, or arrive later; after a newer swap of ours it never can."""
+    if facts.own_revision != record.revision:
+        return Swap(
+            expected_revision=record.revision,
+            new=record.next(),
+            why=f"bump the record before {gone} leaves the names: an earlier swap may still arrive",
+        )
+    return SetNames(names=record.sync, why=f"{gone} is not sync in the record any more")
 
 
 def _drop(facts: KeeperFacts, record: Record, member: str) -> KeeperAction:

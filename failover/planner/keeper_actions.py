@@ -14,6 +14,7 @@ class KeeperFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a decision may look at.
 
     ``start_permit``: revision that our own swap gave the record for the coming start as primary (0: none).
+    ``own_revision``: revision that our last swap gave the record (0: none, refused, or its outcome is not known).
     ``move_age_s``: how long this keeper has known the record's move, on its own boot clock. ``move_ended_s``: how long
     ago it saw a planned move leave the record with the primary still the same (``None``: not in this reign).
     ``lost``: sync members that do not stream or whose flush stood still for too long while WAL was pending (B5).
@@ -29,6 +30,7 @@ class KeeperFacts(msgspec.Struct, frozen=True, kw_only=True):
     record: Record | None
     db: DatabaseFacts
     start_permit: int = 0
+    own_revision: int = 0
     move_age_s: float = 0.0
     move_ended_s: float | None = None
     lost: frozenset[str] = frozenset()

@@ -251,3 +251,20 @@ def test_the_true_fork_replaces_the_guess_of_the_swap() -> None:
     db = database("primary", B, timeline=2, fork_lsn=480, names=(), names_proven=())
     action = decide(facts("beta", mine, db))
     assert isinstance(action, keeper.Swap) and action.new.timelines[-1].fork_lsn == 480
+
+
+def test_names_are_narrowed_only_in_a_revision_of_its_own_making() -> None:
+    """A swap that added a member and was never answered may still arrive: alone, the primary would acknowledge what
+    that member lacks, and the member be promoted."""
+    db = database("primary", A, names=(B,), names_proven=(B,))
+    gone = {"lost": frozenset({B})}
+    bump = decide(facts("alpha", record(sync=()), db, **gone))
+    assert isinstance(bump, keeper.Swap) and bump.new == record(sync=()).next()
+    narrowed = decide(facts("alpha", record(sync=()), db, own_revision=30, **gone))
+    assert narrowed == keeper.SetNames(names=(), why=narrowed.why)
+
+
+def test_names_that_wait_to_be_recorded_are_kept_when_another_is_missing() -> None:
+    db = database("primary", A, names=(A2,), names_proven=(A2,))
+    action = decide(facts("alpha", record(), db))
+    assert isinstance(action, keeper.SetNames) and action.names == (A2, B)
