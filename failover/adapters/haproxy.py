@@ -9,17 +9,13 @@ English, so what counts is the state it shows afterwards.
 
 from __future__ import annotations
 
-import csv
 import ipaddress
-import os
-import socket
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 
+from failover.adapters.haproxy_socket import StatsSocket, Talk, server_states, stat_rows
 from failover.errors import OutcomeUnknown, Unreachable
 
 _TARGET = "forward/primary"
@@ -27,10 +23,6 @@ _TARGET = "forward/primary"
 # state" (HAProxy management guide, section 9.3). 0x04 only remembers that the configuration began with maintenance.
 _OFF_BITS = 0x01 | 0x02 | 0x20 | 0x08 | 0x10
 _OP_STOPPED = 0
-_PROMPT = b"\n> "
-_ANSWER_LIMIT_BYTES = 1 << 20
-# sun_path is 108 bytes with its closing zero; a longer path is reached through its folder's descriptor.
-_PATH_LIMIT_BYTES = 107
 
 
 class Backend(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,8 +57,7 @@ class Edge:
     """
 
     def __init__(self, socket_path: Path | str, *, deadline_s: float = 0.5) -> None:
-        self._path = Path(socket_path)
-        self._deadline_s = deadline_s
+        self._socket = StatsSocket(socket_path, deadline_s=deadline_s)
 
     def serve_locally(self) -> EdgeFacts:
         """New connections go to this host's processes. Forwarded ones live on and close with their next answer."""
@@ -96,64 +87,26 @@ class Edge:
 
     def facts(self) -> EdgeFacts:
         """What it does now. Changes nothing."""
-        with self._conversation() as talk:
+        with self._socket.conversation() as talk:
             return _read_facts(talk)
 
     def _change(self, commands: Sequence[str], arrived: Callable[[EdgeFacts], bool]) -> EdgeFacts:
-        with self._conversation() as talk:
+        with self._socket.conversation() as talk:
             try:
                 said = [talk.ask(command) for command in commands]
                 facts = _read_facts(talk)
             except OSError as error:
-                raise OutcomeUnknown("the edge stopped answering during a change", where=str(self._path)) from error
+                where = str(self._socket.path)
+                raise OutcomeUnknown("the edge stopped answering during a change", where=where) from error
         if not arrived(facts):
             reason = "; ".join(answer for answer in said if answer) or "it gave no reason"
-            raise Unreachable(f"the edge did not take the change: {reason}", where=str(self._path))
+            raise Unreachable(f"the edge did not take the change: {reason}", where=str(self._socket.path))
         return facts
 
-    @contextmanager
-    def _conversation(self) -> Iterator[_Talk]:
-        until_s = _boottime_s() + self._deadline_s
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            try:
-                connection.settimeout(self._deadline_s)
-                _connect(connection, self._path)
-                talk = _Talk(connection, until_s)
-                talk.ask("prompt")
-                yield talk
-            except OSError as error:
-                raise Unreachable("the edge does not answer on its stats socket", where=str(self._path)) from error
 
-
-class _Talk:
-    """One connection in HAProxy's interactive mode: every answer ends with its prompt. Raises ``OSError``."""
-
-    def __init__(self, connection: socket.socket, until_s: float) -> None:
-        self._connection = connection
-        self._until_s = until_s
-
-    def ask(self, command: str) -> str:
-        self._within()
-        self._connection.sendall(command.encode() + b"\n")
-        answer = bytearray()
-        while not answer.endswith(_PROMPT):
-            self._within()
-            received = self._connection.recv(65536)
-            if not received or len(answer) > _ANSWER_LIMIT_BYTES:
-                raise ConnectionError("the stats socket closed in the middle of an answer")
-            answer += received
-        return bytes(answer[: -len(_PROMPT)]).decode("utf-8", "replace").strip()
-
-    def _within(self) -> None:
-        left_s = self._until_s - _boottime_s()
-        if left_s <= 0:
-            raise TimeoutError("the deadline passed")
-        self._connection.settimeout(left_s)
-
-
-def _read_facts(talk: _Talk) -> EdgeFacts:
-    states = {(row["be_name"], row["srv_name"]): row for row in _server_states(talk.ask("show servers state"))}
-    counts = {(row["# pxname"], row["svname"]): int(row["scur"] or 0) for row in _stat_rows(talk.ask("show stat"))}
+def _read_facts(talk: Talk) -> EdgeFacts:
+    states = {(row["be_name"], row["srv_name"]): row for row in server_states(talk.ask("show servers state"))}
+    counts = {(row["# pxname"], row["svname"]): int(row["scur"] or 0) for row in stat_rows(talk.ask("show stat"))}
     primary = states.get(("forward", "primary"))
     if primary is None:
         raise Unreachable("this edge has no server forward/primary: it does not run our configuration")
@@ -170,30 +123,3 @@ def _read_facts(talk: _Talk) -> EdgeFacts:
             if backend == "app"
         ),
     )
-
-
-def _server_states(text: str) -> list[dict[str, str]]:
-    """Rows of "show servers state": a version line, a ``#`` line of names, then one line per server."""
-    lines = text.splitlines()
-    header = next((line for line in lines if line.startswith("# ")), "#").removeprefix("#").split()
-    rows = [line.split() for line in lines if not line.startswith("#")]
-    return [dict(zip(header, row, strict=True)) for row in rows if len(row) == len(header) > 1]
-
-
-def _stat_rows(text: str) -> Iterator[dict[str, str]]:
-    return csv.DictReader(text.splitlines())
-
-
-def _connect(connection: socket.socket, path: Path) -> None:
-    if len(os.fsencode(path)) <= _PATH_LIMIT_BYTES:
-        connection.connect(str(path))
-        return
-    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
-    try:
-        connection.connect(f"/proc/self/fd/{folder}/{path.name}")
-    finally:
-        os.close(folder)
-
-
-def _boottime_s() -> float:
-    return time.clock_gettime(time.CLOCK_BOOTTIME)

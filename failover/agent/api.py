@@ -98,6 +98,11 @@ class Api:
         body = msgspec.json.decode(await self._opened(request, "hold"), type=HoldOrder)
         return await self._duties.hold(body.run, epoch=body.epoch, budget_s=body.budget_s, wait_s=body.wait_s)
 
+    async def quiesce(self, request: Request) -> object:
+        """Before a hold: workers stop writing, slow requests end."""
+        body = msgspec.json.decode(await self._opened(request, "quiesce"), type=HoldOrder)
+        return await self._duties.quiesce(body.run, epoch=body.epoch, budget_s=body.budget_s, wait_s=body.wait_s)
+
     async def release(self, request: Request) -> object:
         """End a run's hold."""
         return await self._duties.release((await self._order(request, "release")).run)
@@ -140,7 +145,8 @@ def application(duties: Duties, verifier: Verifier) -> Starlette:
     calls = Api(duties, verifier)
     routes = [Route("/v1/state", _guarded(calls.state)), Route("/v1/received", _guarded(calls.received))]
     changes = (
-        calls.nudge, calls.spec, calls.hold, calls.release, calls.stop, calls.writers, calls.checkpoint, calls.migrate,
+        calls.nudge, calls.spec, calls.hold, calls.quiesce, calls.release, calls.stop, calls.writers,
+        calls.checkpoint, calls.migrate,
     )  # fmt: skip
     routes += [Route(f"/v1/{call.__name__}", _guarded(call), methods=["POST"]) for call in changes]
     return Starlette(routes=routes)

@@ -115,9 +115,28 @@ class Duties:
         view.database = await database.facts()
         return msgspec.structs.replace(gates.facts(), open_writes=view.database.open_writes)
 
-    async def release(self, run: str) -> GateFacts:
-        """End the run's hold."""
+    async def quiesce(self, run: str, *, epoch: int, budget_s: float, wait_s: float) -> GateFacts:
+        """Before a hold, for an app without a gate: workers stop writing, slow requests are waited for at most
+        ``wait_s``. Over by itself like a hold."""
         gates, _, _ = self._moving()
+        view = self._view
+        if view.record is None or view.record.epoch != epoch:
+            raise Refused(f"this host knows epoch {view.record.epoch if view.record else 'none'}, not {epoch}")
+        view.quiesce = Hold(run=run, epoch=epoch, until_s=boot_s() + budget_s)
+        slow = asyncio.create_task(gates.deliver(wait_s=wait_s))
+        try:
+            if self.parts is not None:
+                await self.parts.services.quiesce()
+        finally:
+            await slow
+        return gates.facts()
+
+    async def release(self, run: str) -> GateFacts:
+        """End the run's hold and its quiesce."""
+        gates, _, _ = self._moving()
+        if self._view.quiesce is not None and self._view.quiesce.run == run:
+            self._view.quiesce = None
+            self._view.turned.set()
         if self._view.hold is not None and self._view.hold.run == run:
             self._view.hold = None
         await gates.deliver()

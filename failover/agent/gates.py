@@ -12,6 +12,7 @@ from collections.abc import Callable
 from failover.agent.view import HostView, boot_s
 from failover.errors import FailoverError
 from failover.model.observation import GateFacts
+from failover.model.spec import ServiceSpec
 from failover.planner.gate import GateInputs, GateOrder, order, serves
 from failover.ports.probe import AppGate, GateAnswer
 
@@ -19,9 +20,9 @@ _RENEW_S = 0.4
 
 
 class Gates:
-    """One ``AppGate`` per gated service."""
+    """One ``AppGate`` per gated service; of an app without a gate of its own that is the edge."""
 
-    def __init__(self, view: HostView, make: Callable[[str], AppGate]) -> None:
+    def __init__(self, view: HostView, make: Callable[[ServiceSpec], AppGate]) -> None:
         self._view = view
         self._make = make
         self._gates: dict[str, AppGate] = {}
@@ -50,7 +51,16 @@ class Gates:
         view.order = order(inputs)
         if view.serving != was:
             view.changed.set()
+        self._reign(inputs)
         return view.order
+
+    def _reign(self, inputs: GateInputs) -> None:
+        """A standby that is away for a moment closes the gate; it is no reason to stop the app."""
+        view, was = self._view, self._view.reigning
+        still = was and inputs.record is not None and inputs.record.primary_site == view.site
+        view.reigning = view.serving or (still and inputs.db.state in ("primary", "starting"))
+        if view.reigning != was:
+            view.turned.set()
 
     def _inputs(self, *, fresh_s: float) -> GateInputs:
         view, record = self._view, self._view.record
@@ -72,30 +82,32 @@ class Gates:
         wanted, spec = self.decide(), self._view.spec
         if wanted is None or spec is None:
             return
-        paths = {s.name: str(self._view.host_dir / s.gate) for s in spec.services if s.gate}
-        for name in [name for name in self._gates if name not in paths]:
+        gated = {service.name: service for service in spec.services if service.gate}
+        for name in [name for name in self._gates if name not in gated]:
             del self._gates[name]
             self._answers.pop(name, None)
         now = boot_s()
-        due = [name for name in paths if wait_s or self._is_due(name, wanted, now)]
-        await asyncio.gather(*(self._tell(name, paths[name], wanted, wait_s) for name in due))
+        due = [name for name in gated if wait_s or self._is_due(name, wanted, now)]
+        await asyncio.gather(*(self._tell(name, gated[name], wanted, wait_s) for name in due))
 
     def _is_due(self, name: str, wanted: GateOrder, now: float) -> bool:
-        if name not in self._told or self._answers.get(name) is None:
+        answer = self._answers.get(name)
+        if name not in self._told or answer is None or answer.state != wanted.state:
             return True
         told, at_s = self._told[name]
         same = (told.state, told.primary, told.epoch) == (wanted.state, wanted.primary, wanted.epoch)
         return not same or now - at_s >= _RENEW_S
 
-    async def _tell(self, name: str, path: str, wanted: GateOrder, wait_s: float) -> None:
-        gate = self._gates.setdefault(name, self._make(path))
+    async def _tell(self, name: str, service: ServiceSpec, wanted: GateOrder, wait_s: float) -> None:
+        quiesce = wanted.state == "open" and self._view.quiesced()
+        gate = self._gates.get(name) or self._gates.setdefault(name, self._make(service))
         try:
             self._answers[name] = await gate.tell(
-                state=wanted.state,
+                state="quiesce" if quiesce else wanted.state,
                 primary=wanted.primary,
                 epoch=wanted.epoch,
                 fresh_until_s=wanted.fresh_until_s,
-                wait_s=wait_s if wanted.state == "hold" else 0.0,
+                wait_s=wait_s if quiesce or wanted.state == "hold" else 0.0,
             )
             self._told[name] = (wanted, boot_s())
             self._view.trouble.pop(f"gate {name}", None)
@@ -117,5 +129,6 @@ class Gates:
             epoch=wanted.epoch if wanted else 0,
             in_flight=sum(answer.in_flight for answer in known),
             waiting=sum(answer.waiting for answer in known),
+            streams=sum(answer.streams for answer in known),
             hold_run=view.hold.run if view.hold is not None and boot_s() < view.hold.until_s else "",
         )

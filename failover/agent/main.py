@@ -13,7 +13,7 @@ import socket
 import ssl
 import sys
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from starlette.applications import Starlette
 
 from failover.adapters.gate import SocketGate
 from failover.adapters.haproxy import Edge
+from failover.adapters.haproxy_hold import HttpHold
 from failover.adapters.postgres import LocalPostgres
 from failover.adapters.postgres_files import PostgresFiles
 from failover.adapters.probe import NetworkProbe
@@ -46,8 +47,9 @@ from failover.model import spec as spec_values
 from failover.model.bootstrap import Bootstrap
 from failover.model.ready import ready
 from failover.model.secret import Secret
-from failover.model.spec import HostSpec
+from failover.model.spec import HostSpec, ServiceSpec
 from failover.ports.database import Upstream
+from failover.ports.probe import AppGate
 from failover.trust.ca import write_private
 from failover.trust.signatures import Verifier
 
@@ -178,7 +180,7 @@ class Agent:
             )
             database = LocalPostgres(files, processes)
             parts.database = database
-            parts.gates = Gates(view, SocketGate)
+            parts.gates = Gates(view, self._gate_of(spec))
             parts.keeper = Keeper(
                 view, struck(database, self._host_dir), struck(follower, self._host_dir), parts.gates
             )
@@ -186,6 +188,16 @@ class Agent:
             work += [follower.keep_lease(), parts.gates.run(), parts.keeper.run(), edge.run()]
         duties.parts = parts
         return work
+
+    def _gate_of(self, spec: HostSpec) -> Callable[[ServiceSpec], AppGate]:
+        """A process has its own gate; for an app without one the edge holds what comes in."""
+        peers = {p.site: (p.address, p.edge_forward_port) for p in spec.peers if p.edge_forward_port}
+
+        def make(service: ServiceSpec) -> AppGate:
+            path = self._host_dir / service.gate
+            return HttpHold(path, site=spec.site, peers=peers) if service.name == "edge" else SocketGate(str(path))
+
+        return make
 
 
 def _lock_for_life(host_dir: Path) -> int:

@@ -6,6 +6,7 @@ A service whose digest did not change is never touched; one that died is started
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -13,11 +14,12 @@ from pathlib import Path
 import msgspec
 
 from failover.agent.view import HostView, boot_s
-from failover.errors import FailoverError, Unreachable
+from failover.errors import FailoverError, Refused, Unreachable
 from failover.model.observation import ServiceFacts
 from failover.model.spec import ServiceSpec
 from failover.ports.processes import Handle, Processes
 
+_HOOK_S = 10.0
 _PAUSES_S = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
 
 
@@ -41,22 +43,68 @@ class Services:
         self._quick_deaths: dict[str, int] = {}
         self._not_before: dict[str, float] = {}
         self._done_once: set[str] = set()
+        self._resumed: set[str] = set()
 
     async def run(self) -> None:
-        """Reconcile for ever."""
+        """Reconcile for ever, at once when this site begins or ends to be the primary."""
         while True:
+            self._view.turned.clear()
             await self.reconcile()
-            await asyncio.sleep(0.5)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._view.turned.wait(), 0.5)
 
     async def reconcile(self) -> None:
         """One pass. Services are independent: one that does not start keeps no other from starting."""
         spec = self._view.spec
         if spec is None:
             return
-        wanted = {s.name: s for s in spec.services if s.start == "always" or self._view.serving}
-        for name in [name for name in self._known if name not in wanted]:
-            await self._stop(name, timeout_s=3.0)
+        wanted = {s.name: s for s in spec.services if self._is_wanted(s)}
+        gone = [name for name in self._known if name not in wanted]
+        await asyncio.gather(*(self._stop(name, timeout_s=3.0) for name in gone))
+        await self._resume_after(spec.services)
         await asyncio.gather(*(self._keep(service) for service in wanted.values()))
+
+    def _is_wanted(self, service: ServiceSpec) -> bool:
+        if service.stops_for_a_move and self._view.quiesced():
+            return False
+        return service.start == "always" or self._view.reigning
+
+    async def quiesce(self) -> None:
+        """What writes without a request ends now, by its hook or by being stopped. Repeatable; under a run's quiesce
+        only, whose end resumes it. Raises ``Refused`` when a hook fails: then nothing may be moved."""
+        await self.reconcile()
+        spec = self._view.spec
+        for service in spec.services if spec is not None else ():
+            if service.quiesce and self._is_wanted(service):
+                self._resumed.discard(service.name)
+                await self._hook(service, service.quiesce)
+
+    async def _resume_after(self, services: tuple[ServiceSpec, ...]) -> None:
+        """Once after each quiesce, and once in an agent's life: the one before may have died in between."""
+        if self._view.quiesced():
+            return
+        for service in services:
+            if service.resume and service.name not in self._resumed and self._is_wanted(service):
+                try:
+                    await self._hook(service, service.resume)
+                except Refused as error:
+                    self._view.trouble[f"resume {service.name}"] = str(error)
+                    continue
+                self._view.trouble.pop(f"resume {service.name}", None)
+                self._resumed.add(service.name)
+
+    async def _hook(self, service: ServiceSpec, command: tuple[str, ...]) -> None:
+        words = [self.filled(word) for word in command]
+        environment = self._environment(service)
+        done = await asyncio.to_thread(
+            self._processes.run, words, environment=environment, deadline_s=_HOOK_S, nice=0
+        )
+        if done.status != 0:
+            raise Refused(f"{service.name}: the hook {command[0]} ended with {done.status}: {done.output[-300:]}")
+
+    def _environment(self, service: ServiceSpec) -> dict[str, str]:
+        environment = {key: self.filled(value) for key, value in service.environment.items()}
+        return {**environment, "FAILOVER_HOST_DIR": str(self._view.host_dir)}
 
     async def _keep(self, service: ServiceSpec) -> None:
         name, known = service.name, self._known.get(service.name)
@@ -83,8 +131,7 @@ class Services:
 
     async def _start(self, service: ServiceSpec, *, starts: int) -> None:
         self.write_files(service)
-        environment = {key: self.filled(value) for key, value in service.environment.items()}
-        environment["FAILOVER_HOST_DIR"] = str(self._view.host_dir)
+        environment = self._environment(service)
         if service.digest() not in self._done_once:
             for command in service.once:
                 await self._run_once(service, command, environment)
@@ -132,7 +179,7 @@ class Services:
     def _one(self, service: ServiceSpec) -> ServiceFacts:
         known = self._known.get(service.name)
         if known is None:
-            state = "stopped" if service.start != "always" and not self._view.serving else "failed"
+            state = "failed" if self._is_wanted(service) else "stopped"
             return ServiceFacts(name=service.name, state=state)
         alive = self._processes.alive(known.handle)
         return ServiceFacts(

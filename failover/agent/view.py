@@ -55,12 +55,15 @@ class HostView:
         self.recovered_lsn: int | None = None
         self.evidence_s: float | None = None
         self.serving = False
+        self.reigning = False  # serves, or did and has only lost sight of its standby: what runs at a primary runs here
+        self.quiesce: Hold | None = None
         self.unprotected_s = 0.0
         self.doing = "starting"
         self.trouble: dict[str, str] = {}
         self.voter_leader = False
         self.look_now = asyncio.Event()  # the follower should read the record
         self.changed = asyncio.Event()  # the keeper should decide again
+        self.turned = asyncio.Event()  # services should be looked at again
 
     def adopt_spec(self, spec: HostSpec) -> None:
         """Take a new spec; peers that stay keep their tallies."""
@@ -89,6 +92,13 @@ class HostView:
         if run != self.move_seen[0]:
             self.move_seen = (run, boot_s())
         self.changed.set()
+
+    def quiesced(self) -> bool:
+        """A run's quiesce is in force. Like a hold it is over by itself: by time, or in the next epoch."""
+        quiesce, record = self.quiesce, self.record
+        if quiesce is None or record is None:
+            return False
+        return record.epoch == quiesce.epoch and boot_s() < quiesce.until_s
 
     def verdict_on(self, site: str) -> str:
         """This host's own verdict on a peer: its database's where it has one, else its agent's."""

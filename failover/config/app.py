@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 from failover.config.decode import Value
+from failover.config.http import decode_http
 from failover.config.names import Name
 from failover.config.problems import clipped
-from failover.config.services import decode_command, decode_services
+from failover.config.services import decode_command, decode_environment, decode_services
 from failover.model.fleet import App, AppClass
 
-BUILT_CLASSES = (AppClass.G1, AppClass.G4)
+BUILT_CLASSES = (AppClass.G1, AppClass.G3, AppClass.G4)
 
 KEEPER_SETTINGS = (
     "allow_alter_system",
@@ -61,6 +62,8 @@ def decode_app(value: Value) -> App:
         "migrate",
         "workload",
         "settings",
+        "environment",
+        "http",
         "services",
         example="name: social",
         may_be_empty=False,
@@ -76,13 +79,15 @@ def decode_app(value: Value) -> App:
         ),
         workload=_workload(table.optional("workload")),
         settings=_settings(table.optional("settings")),
+        environment=decode_environment(table.optional("environment")),
+        http=decode_http(table.optional("http"), promise),
     )
 
 
 def _promise(value: Value) -> AppClass:
     promise = AppClass(value.choice(tuple(AppClass), AppClass.G1))
     if promise not in BUILT_CLASSES:
-        hint = "write G1 if the app's own pool has the gate, G4 if nothing can hold its writes"
+        hint = "write G1 if the app's own pool has the gate, G3 to hold its requests at the edge, else G4"
         value.wrong("not-built", f"class {promise} is not built yet", hint)
     return promise
 

@@ -91,6 +91,8 @@ app:
 
   # How its writes can be held while the primary moves, and so what a plan may promise. (default: G1)
   #   G1   a gate inside the app's own pool and workers: 0 errors
+  #   G3   no gate in the app: the edge holds its requests, workers are quiesced: 0 errors for requests within the
+  #        budget, streams are opened again and counted. For any HTTP app: docs/adopt.md
   #   G4   no gate: errors happen and are counted
   class: G1
 
@@ -107,6 +109,20 @@ app:
   # Settings for PostgreSQL. Those that the safety of a move rests on belong to the keeper and are refused here.
   # (default: none) For example: shared_buffers: 256MB
   settings: {{}}
+
+  # Variables for all its processes and for migrate. {{database_url}} and {{database_host}}, _port, _name, _user,
+  # _password are filled in with the site's own database, {{address}} and {{port}} with where the process listens.
+  # (default: none) For example: DATABASE_URL: "{{database_url}}"
+  environment: {{}}
+
+  # Class G3 only: what the edge must know of the app's addresses. Each is the beginning of a path.
+  http:
+    # Websockets and server-sent events: they end with a move and their clients open them again. (default: none)
+    streams: []
+    # Long polls: waited for before the hold. Long uploads are known by their size. (default: none)
+    slow: []
+    # For so long at most; what is left is terminated and listed. (default: 10s)
+    slow_budget: 10s
 
   # Its processes. Each runs at every data site.
   services:
@@ -126,6 +142,10 @@ app:
       # Variables for the process, beside those that failover gives it (APP_SITE, APP_LISTEN and others).
       # Secrets do not belong here. (default: none) For example: APP_LOG_LEVEL: INFO
       environment: {{}}
+      # Class G3 only: commands that make the process stop writing before a move, and go on after it. Both repeatable.
+      # A worker with start: when_primary needs none: it is stopped. (default: none)
+      quiesce: []
+      resume: []
 
     web-2:
       command: [python, -m, infra.app]

@@ -26,7 +26,10 @@ class AppClass(StrEnum):
 PROMISE = {
     AppClass.G1: "gate inside the app's pool and workers: 0 errors",
     AppClass.G2: "SQL pooler is the only way in: 0 errors for transactions within the budget",
-    AppClass.G3: "HTTP hold and quiesce hooks: 0 errors for requests within the budget",
+    AppClass.G3: (
+        "HTTP hold at the edge, workers quiesced: 0 errors for requests within the budget; streams end and are opened "
+        "again (counted); what is left over is terminated and listed"
+    ),
     AppClass.G4: "no gate: errors happen and are counted",
 }
 
@@ -67,6 +70,26 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     gate: bool = True
     health: str = "/health"
     environment: dict[str, str] = msgspec.field(default_factory=dict)
+    quiesce: tuple[str, ...] = ()
+    resume: tuple[str, ...] = ()
+
+    @property
+    def stops_for_a_move(self) -> bool:
+        """A worker that runs at the primary only and has no hook of its own: it is stopped before the hold."""
+        return not self.port and self.start == "when_primary" and not self.quiesce
+
+
+class HttpPaths(msgspec.Struct, frozen=True, kw_only=True):
+    """What the edge of an app of class G3 must know of its addresses. All are beginnings of paths.
+
+    ``streams`` (websockets, server-sent events) pass the hold, end with a move and are opened again by their clients.
+    ``slow`` (long polls; long uploads are known by their size) are waited for *before* the hold, at most
+    ``slow_budget_s``, so that nobody else waits for them.
+    """
+
+    streams: tuple[str, ...] = ()
+    slow: tuple[str, ...] = ()
+    slow_budget_s: float = 10.0
 
 
 class App(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +102,8 @@ class App(msgspec.Struct, frozen=True, kw_only=True):
     services: tuple[Service, ...] = ()
     workload: str = ""
     settings: dict[str, str] = msgspec.field(default_factory=dict)
+    environment: dict[str, str] = msgspec.field(default_factory=dict)
+    http: HttpPaths = HttpPaths()
 
 
 class Dns(msgspec.Struct, frozen=True, kw_only=True):

@@ -74,7 +74,8 @@ class ProbeFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 class GateFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The gates of this host's app processes, as one: "open", "hold" or "unknown" (a process did not answer).
-    ``open_writes``: write transactions open in PostgreSQL here, in the answer to a hold; ``None``: not asked."""
+    ``open_writes``: write transactions open in PostgreSQL here, in the answer to a hold; ``None``: not asked.
+    ``streams``: open websockets and the like, which pass an edge's hold and end with a move."""
 
     state: str
     primary: str = ""
@@ -83,6 +84,7 @@ class GateFacts(msgspec.Struct, frozen=True, kw_only=True):
     waiting: int = 0
     hold_run: str = ""
     open_writes: int | None = None
+    streams: int = 0
 
 
 class AgentState(msgspec.Struct, frozen=True, kw_only=True):

@@ -88,6 +88,15 @@ class Checkpoint(Action, frozen=True, kw_only=True, tag="checkpoint"):
     site: str
 
 
+class QuiesceApp(Action, frozen=True, kw_only=True, tag="quiesce-app"):
+    """Class G3, before the hold: what writes without a request stops, slow requests are waited for ``slow_s`` at most
+    while everybody else is served. Over by itself after ``budget_s``; releasing the gates ends it too."""
+
+    sites: tuple[str, ...]
+    slow_s: float
+    budget_s: float
+
+
 class HoldGates(Action, frozen=True, kw_only=True, tag="hold-gates"):
     """New transactions wait at every named site; agents release by themselves after ``budget_s`` (safety E2)."""
 
@@ -152,6 +161,7 @@ Actions = (
     | ClaimMove
     | ClearMove
     | Checkpoint
+    | QuiesceApp
     | HoldGates
     | ReleaseGates
     | AwaitDrained

@@ -29,13 +29,16 @@ class File(msgspec.Struct, frozen=True, kw_only=True):
         return f"File(path={self.path!r}, text=**redacted**)"
 
 
-class ServiceSpec(msgspec.Struct, frozen=True, kw_only=True):
+class ServiceSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One process. ``command[0]`` is a well-known program (python, etcd, haproxy, pdns_server) found by the agent on
     its own host, so the spec names no machine path; ``{host}`` becomes the host's folder everywhere.
 
     ``start`` "when_primary": stopped while this site is a standby (safety E4). ``once`` commands run to their end
     before the service starts and must be repeatable. ``gate`` names the socket the agent drives (below the folder).
-    ``nice`` below 0: what a move waits for runs before the app.
+    ``nice`` below 0: what a move waits for runs before the app. ``quiesce`` and ``resume`` are repeatable commands run
+    around a move of an app without a gate of its own; ``stops_for_a_move``: stopped instead, before the hold.
+
+    Defaults are left out of the digest: a field that a newer version adds restarts nothing that does not use it.
     """
 
     name: str
@@ -48,6 +51,12 @@ class ServiceSpec(msgspec.Struct, frozen=True, kw_only=True):
     gate: str = ""
     stop_timeout_s: float = 3.0
     nice: int = 0
+    quiesce: tuple[str, ...] = ()
+    resume: tuple[str, ...] = ()
+    stops_for_a_move: bool = False
+
+    def __repr__(self) -> str:
+        return f"ServiceSpec(name={self.name!r}, command={self.command!r}, environment=**redacted**)"
 
     def digest(self) -> str:
         """Changes when, and only when, the process must be started anew."""

@@ -21,6 +21,7 @@ from failover.model.plan import (
     HoldGates,
     Migrate,
     PutSpec,
+    QuiesceApp,
     ReleaseGates,
     StopPrimary,
 )
@@ -32,7 +33,12 @@ from failover.operations.handlers_database import (
     StopPrimaryHandler,
 )
 from failover.operations.handlers_dns import ApplyDnsHandler
-from failover.operations.handlers_gates import AwaitDrainedHandler, HoldGatesHandler, ReleaseGatesHandler
+from failover.operations.handlers_gates import (
+    AwaitDrainedHandler,
+    HoldGatesHandler,
+    QuiesceAppHandler,
+    ReleaseGatesHandler,
+)
 from failover.operations.handlers_host import (
     ApplyStackHandler,
     CheckpointHandler,
@@ -65,6 +71,7 @@ def handlers(session: Session) -> Handlers:
         ClaimMove: ClaimMoveHandler(session),
         ClearMove: ClearMoveHandler(session),
         Checkpoint: CheckpointHandler(session),
+        QuiesceApp: QuiesceAppHandler(session),
         HoldGates: HoldGatesHandler(session),
         ReleaseGates: ReleaseGatesHandler(session),
         AwaitDrained: AwaitDrainedHandler(session),

@@ -10,11 +10,42 @@ from typing import ClassVar
 from failover.engine.handler import Context, Looked, See
 from failover.errors import FailoverError, Undone
 from failover.model.observation import AgentState, GateFacts
-from failover.model.plan import AwaitDrained, HoldGates, ReleaseGates
+from failover.model.plan import AwaitDrained, HoldGates, QuiesceApp, ReleaseGates
 from failover.operations.session import CALL_S, Session, at_once, within
 
 _HOLD_ANSWER_S = 1.0
 _POLL_S = 0.01
+
+
+class QuiesceAppHandler:
+    """Workers stop and slow requests end while everybody else is served. A hook that fails stops the move here."""
+
+    repeatable: ClassVar[bool] = True
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def look(self, action: QuiesceApp, context: Context) -> Looked:
+        """Done once both sites said so: what it did ends by itself, and is not to be found out from outside."""
+        return Looked(see=See.DONE if context.performed else See.NOT_DONE, detail="")
+
+    def perform(self, action: QuiesceApp, context: Context) -> str:
+        """At all sites at once, for at most the budget of slow requests."""
+        record = self._session.read_record(context)
+        if record is None:
+            raise Undone("the record cannot be read", hint="failover status")
+
+        def quiesce(site: str) -> GateFacts:
+            return self._session.wired.hosts.quiesce(
+                site, run=context.run, epoch=record.epoch, budget_s=action.budget_s,
+                deadline_s=within(context, action.slow_s + 2.0),
+            )  # fmt: skip
+
+        gates = at_once(action.sites, quiesce)
+        left = sum(gate.in_flight for gate in gates.values())
+        if left:
+            context.note(f"{left} slow requests are still on their way after {action.slow_s:g} s")
+        return "workers quiesced, no slow request on its way" if not left else f"quiesced, {left} slow requests left"
 
 
 class HoldGatesHandler:
@@ -60,7 +91,9 @@ class HoldGatesHandler:
         self._session.idle_writers = frozenset(name for name, gate in gates.items() if gate.open_writes == 0)
         in_flight = sum(gate.in_flight for gate in gates.values())
         waiting = sum(gate.waiting for gate in gates.values())
-        return self._session.done(context, f"held, {waiting} waiting, {in_flight} in flight")
+        streams = sum(gate.streams for gate in gates.values())
+        told = f", {streams} streams end with the move" if streams else ""
+        return self._session.done(context, f"held, {waiting} waiting, {in_flight} in flight{told}")
 
 
 class ReleaseGatesHandler:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import json
 
-from failover.model.fleet import Fleet
+from failover.model.fleet import AppClass, Fleet
 from failover.planner.dns import primary_name, public_name
 from failover.planner.hostspec import record_endpoints
 from failover.planner.hostspec_app import gate_socket
+from failover.planner.hostspec_edge import STATS_SOCKET
+from failover.planner.hostspec_hold import LISTENERS
 
 TRUST = ".failover/trust"
 NOTHING = "# nothing to take back"
@@ -22,6 +24,9 @@ _SAY = (
     "import socket,sys; s=socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); "
     's.sendall(sys.argv[2].encode()+b\\"\\n\\"); print(s.makefile().readline(),end=\\"\\")'
 )
+
+
+_SAY_ALL = _SAY.replace("readline()", "read()")
 
 
 class ByHand:
@@ -74,6 +79,27 @@ class ByHand:
         sockets = [gate_socket(service.name) for service in self._fleet.app.services if service.gate]
         paths = " ".join(f"{self.host(name)}/{socket}" for name in names for socket in sockets)
         return f"for s in {paths}; do python3 -c \"{_SAY}\" $s '{line}'; done"
+
+    def hold(self, names: tuple[str, ...], *, primary: str, epoch: int) -> str:
+        """Close every gate at the sites: of the app's processes, or of the edge for an app that has none."""
+        if self._fleet.app.promise is AppClass.G3:
+            return self._edges(names, "; ".join(f"set maxconn frontend {one} 0" for one in LISTENERS))
+        line = f'{{"state":"hold","primary":"{primary}","epoch":{epoch},"fresh_until":0,"wait_s":1.0}}'
+        return self.gates(names, line)
+
+    def held(self, names: tuple[str, ...]) -> str:
+        """Ask every gate at the sites what it is now."""
+        if self._fleet.app.promise is AppClass.G3:
+            return self._edges(names, "show stat inner 1 -1") + "  # its limit (slim) is 0"
+        return self.gates(names, '{"ask":true}')
+
+    def hold_slow(self, names: tuple[str, ...]) -> str:
+        """Let no slow request pass the edges any more."""
+        return self._edges(names, "set maxconn frontend inner-slow 0")
+
+    def _edges(self, names: tuple[str, ...], command: str) -> str:
+        paths = " ".join(f"{self.host(name)}/{STATS_SOCKET}" for name in names)
+        return f"for s in {paths}; do python3 -c \"{_SAY_ALL}\" $s '{command}'; done"
 
     def freeze(self, names: tuple[str, ...]) -> str:
         """Keep the agents of the sites from acting; what they started goes on."""

@@ -17,8 +17,9 @@ socket (``adapters/haproxy``), never by a reload. Rules that bind this file:
 from __future__ import annotations
 
 from failover.errors import ConfigError
-from failover.model.fleet import Fleet, Service, Site
+from failover.model.fleet import AppClass, Fleet, Service, Site
 from failover.model.spec import File, Ready, ServiceSpec
+from failover.planner.hostspec_hold import MAXCONN_ALL, MAXCONN_PUBLIC, held_part, routes
 from failover.planner.hostspec_net import LOCAL, all_local, listen_address
 
 CONFIG_FILE = "run/edge.cfg"
@@ -36,25 +37,34 @@ _RETRIES = 10
 def edge_service(fleet: Fleet, site: Site) -> ServiceSpec:
     """HAProxy at ``site``. It starts with the forward target off: every request is served by local processes until
     the agent says who is primary, which is right anywhere because the gates lead to the database."""
-    text = "\n\n".join((
-        _general(site), _public(fleet, site), _site(fleet, site), _app(fleet, site),
-    )) + "\n"  # fmt: skip
+    held = holds_requests(fleet)
+    parts = [_general(site, held), _public(fleet, site), _site(fleet, site, held), _app(fleet, site)]
+    if held:
+        parts.append(held_part(fleet, site, _streams_servers(fleet, site)))
+    text = "\n\n".join(parts) + "\n"
     return ServiceSpec(
         name="edge",
         # -C: sockets are named relative to run/, because a socket's path may not be longer than 107 bytes.
         command=("haproxy", "-db", "-C", "{host}/run", "-f", "edge.cfg"),
         files=(File(path=CONFIG_FILE, text=text, mode=0o600),),
         ready=Ready(address=site.address, port=site.ports.edge),
+        gate=STATS_SOCKET if held else "",
         nice=-5,
     )
 
 
-def _general(site: Site) -> str:
+def holds_requests(fleet: Fleet) -> bool:
+    """True when the edge is the gate: the app has none of its own (class G3)."""
+    return fleet.app.promise is AppClass.G3
+
+
+def _general(site: Site, held: bool) -> str:
+    maxconn = MAXCONN_ALL if held else 4000
     threads = "\n  nbthread 1" if site.kind == LOCAL else ""
     return f"""global
   log stderr format timed local0 notice
   stats socket unix@edge.sock mode 600 level admin
-  maxconn 4000
+  maxconn {maxconn}
   no strict-limits{threads}
 
 defaults
@@ -76,8 +86,9 @@ def _public(fleet: Fleet, site: Site) -> str:
     target = others[0] if others else site
     # The peer lets in only the fleet's addresses, and on loopback the kernel would choose 127.0.0.1.
     source = f"\n  source {site.address}" if site.kind == LOCAL else ""
+    most = f"\n  maxconn {MAXCONN_PUBLIC}" if holds_requests(fleet) else ""
     return f"""frontend public
-  mode tcp
+  mode tcp{most}
   bind {listen_address(site)}:{site.ports.edge}
   default_backend forward
 
@@ -100,32 +111,43 @@ backend role
   server primary 192.0.2.1:1 track forward/primary"""
 
 
-def _site(fleet: Fleet, site: Site) -> str:
+def _site(fleet: Fleet, site: Site, held: bool) -> str:
     fleet_addresses = " ".join(other.address for other in fleet.data_sites)
+    # Behind a hold a site without a process of the app still has its use: whoever comes too early waits here.
+    monitor = "" if held else "\n  monitor fail if { nbsrv(app) lt 1 }"
+    served_by = f"set-header X-Served-By {site.name}"
+    if held:
+        served_by += " unless { res.hdr(x-served-by) -m found }"
+    away = "elsewhere" if held else "role"
+    onwards = routes(fleet) if held else "  default_backend app"
+    request = "" if held else "\n  timeout http-request 10s"
     return f"""frontend site
   mode http
   bind unix@site.sock accept-proxy mode 600
   bind {listen_address(site)}:{site.ports.forward} accept-proxy name fleet
   # Before PROXY is read: src is the machine that connects, not the client it speaks for.
   tcp-request connection reject if {{ so_name fleet }} !{{ src {fleet_addresses} }}
-  monitor-uri {ALIVE_PATH}
-  monitor fail if {{ nbsrv(app) lt 1 }}
-  timeout http-request 10s
+  monitor-uri {ALIVE_PATH}{monitor}{request}
   timeout http-keep-alive 60s
   http-request del-header X-Forwarded-For
   http-request del-header X-Served-By
   http-request del-header Forwarded
   option forwardfor
-  http-after-response set-header X-Served-By {site.name}
-  http-after-response set-header Connection close if {{ nbsrv(role) gt 0 }}
+  http-after-response {served_by}
+  http-after-response set-header Connection close if {{ nbsrv({away}) gt 0 }}
   # Sent again to another process only where twice is as good as once; a POST is the client's to repeat.
   http-request disable-l7-retry unless METH_GET || {{ method OPTIONS }}
-  default_backend app"""
+{onwards}"""
 
 
 def _app(fleet: Fleet, site: Site) -> str:
     served = [service for service in fleet.app.services if service.port]
     servers = "\n".join(f"  server {service.name} {site.address}:{service.port}" for service in served)
+    own, downinter = "", "250ms"
+    if holds_requests(fleet):
+        downinter = "100ms"  # the whole hold may be waiting for this process to come up
+        # Behind the hold an answer has passed two frontends: only the one that served names itself.
+        own = f"  http-request del-header X-Edge-Final\n  http-response set-header X-Served-By {site.name}\n"
     return f"""backend app
   mode http
   balance roundrobin
@@ -139,8 +161,16 @@ def _app(fleet: Fleet, site: Site) -> str:
   option httpchk
   http-check send meth GET uri {_health(served)}
   http-check expect status 200
-  default-server check inter 500ms fastinter 100ms downinter 250ms fall 2 rise 1
-{servers}""".rstrip()
+  default-server check inter 500ms fastinter 100ms downinter {downinter} fall 2 rise 1
+{own}{servers}""".rstrip()
+
+
+def _streams_servers(fleet: Fleet, site: Site) -> str:
+    return "\n".join(
+        f"  server {service.name} {site.address}:{service.port} track app/{service.name}"
+        for service in fleet.app.services
+        if service.port
+    )
 
 
 def _health(served: list[Service]) -> str:

@@ -5,18 +5,20 @@ Lanes: the two checkpoints run side by side before the pause; ``move`` is the pa
 
 from __future__ import annotations
 
-from failover.model.fleet import Fleet
+from failover.model.fleet import AppClass, Fleet
 from failover.model.observation import FleetSeen
 from failover.model.plan import (
     AwaitDrained,
     AwaitPrimary,
     AwaitProtected,
     AwaitReceived,
+    AwaitServing,
     Checkpoint,
     ClaimMove,
     ClearMove,
     CommitMove,
     HoldGates,
+    QuiesceApp,
     ReleaseGates,
     Step,
     StopPrimary,
@@ -40,7 +42,10 @@ def move_steps(
     fleet: Fleet, *, source: MemberId, target: MemberId, epoch: int, claimed: bool = False
 ) -> tuple[Step, ...]:
     """All steps; ``claimed``: this run's move stands in the record already, so what comes before it was done."""
-    before = () if claimed else (*_checkpoints(fleet, source, target), _claim(fleet, source, target))
+    plain = fleet.app.promise is AppClass.G3
+    quiesce = (_quiesce(fleet),) if plain else ()
+    serving = (_serving(fleet, site_of(target)),) if plain else ()
+    before = () if claimed else (*_checkpoints(fleet, source, target), *quiesce, _claim(fleet, source, target))
     return (
         *before,
         _hold(fleet, site_of(source), epoch),
@@ -48,6 +53,7 @@ def move_steps(
         _commit(fleet, source, target),
         await_primary(fleet, site_of(target), lane=LANE),
         release(fleet, lane=LANE),
+        *serving,
         protected(fleet, lane=LANE),
         # After the catch-up: nobody's request waits for a name, and a busy machine has its hands full until then.
         *dns_steps(fleet, site_of(target), after=("protected",)),
@@ -132,10 +138,50 @@ def _move_by_hand(fleet: Fleet, source: MemberId, target: MemberId) -> str:
     return f"r['move']={move}"
 
 
+def _quiesce(fleet: Fleet) -> Step:
+    """Before the claim, whose budget is for the move itself: whoever is not slow is served all this time."""
+    hand = ByHand(fleet)
+    sites = tuple(site.name for site in fleet.data_sites)
+    slow_s, timing = fleet.app.http.slow_budget_s, fleet.timing
+    workers = [service for service in fleet.app.services if service.quiesce]
+    stopped = [service.name for service in fleet.app.services if service.stops_for_a_move]
+    by_hand = [hand.hold_slow(sites), *(f"# at the primary: {' '.join(service.quiesce)}" for service in workers)]
+    by_hand += [f"# stop {', '.join(stopped)}"] if stopped else []
+    back = [*(f"# at the primary: {' '.join(service.resume)}" for service in workers), hand.thaw(sites)]
+    return Step(
+        id="quiesce",
+        title="Quiesce the app",
+        action=QuiesceApp(sites=sites, slow_s=slow_s, budget_s=slow_s + timing.move_budget_s + timing.hold_budget_s),
+        why="workers write without a request, and nobody should wait for somebody else's upload",
+        timeout_s=slow_s + 15.0,
+        undo=ReleaseGates(sites=sites),
+        lane=LANE,
+        command="\n".join(by_hand),
+        check=hand.held(sites),
+        back="\n".join(back),
+    )
+
+
+def _serving(fleet: Fleet, site: str) -> Step:
+    hand = ByHand(fleet)
+    return Step(
+        id="serving",
+        title=f"The app at {site} serves",
+        action=AwaitServing(site=site),
+        why="it starts with its primary; until it answers the edges hold what comes in",
+        site=site,
+        timeout_s=60.0,
+        required=False,
+        lane=LANE,
+        command="# wait: its agent starts it",
+        check=hand.edge(site),
+        back=NOTHING,
+    )
+
+
 def _hold(fleet: Fleet, source: str, epoch: int) -> Step:
     hand = ByHand(fleet)
     sites = tuple(site.name for site in fleet.data_sites)
-    held = f'{{"state":"hold","primary":"{source}","epoch":{epoch},"fresh_until":0,"wait_s":1.0}}'
     return Step(
         id="hold",
         title=f"Hold the gates at {' and '.join(sites)}",
@@ -144,8 +190,8 @@ def _hold(fleet: Fleet, source: str, epoch: int) -> Step:
         timeout_s=3.0,
         undo=ReleaseGates(sites=sites),
         lane=LANE,
-        command=hand.gates(sites, held),
-        check=hand.gates(sites, '{"ask":true}'),
+        command=hand.hold(sites, primary=source, epoch=epoch),
+        check=hand.held(sites),
         back=hand.thaw(sites) + "  # the agents open the gates to whoever the record says serves",
     )
 

@@ -34,8 +34,14 @@ class Hosts(Protocol):
         the same run; the agent releases by itself after ``budget_s``."""
         ...
 
+    def quiesce(self, site: str, *, run: str, epoch: int, budget_s: float, deadline_s: float) -> GateFacts:
+        """For an app without a gate: workers stop writing, slow requests are waited for until two seconds before the
+        deadline; ``in_flight`` says how many are left. Repeatable; over by itself after ``budget_s``. ``Refused``: a
+        hook failed."""
+        ...
+
     def release(self, site: str, *, run: str, deadline_s: float) -> GateFacts:
-        """End the run's hold. Repeatable; silent when there is none."""
+        """End the run's hold and quiesce. Repeatable; silent when there is none."""
         ...
 
     def stop_primary(self, site: str, *, run: str, budget_s: float, deadline_s: float) -> DatabaseFacts:

@@ -30,17 +30,20 @@ class PeerProbe(Protocol):
 
 
 class GateAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What one app process says of its gate."""
+    """What one gate says: of one app process, or of the edge in front of all of them. ``streams``: open ones that pass
+    the gate and end with a move."""
 
     state: str
     primary: str
     epoch: int
     in_flight: int
     waiting: int
+    streams: int = 0
 
 
 class AppGate(Protocol):
-    """The gate inside one app process. Raises ``Unreachable`` when the process does not answer in time."""
+    """The gate inside one app process, or the edge of an app without one. Raises ``Unreachable`` when it does not
+    answer in time. An answer may say "hold" to an "open": there is nobody yet who could serve."""
 
     async def tell(
         self, *, state: str, primary: str, epoch: int, fresh_until_s: float, wait_s: float = 0.0

@@ -21,7 +21,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from infra.app import accounts, follows, health, log, media, posts, static, timeline
+from infra.app import accounts, events, follows, health, log, media, posts, static, timeline
 from infra.app.answers import Problem, error_response, on_problem, on_unavailable
 from infra.app.database import Database
 from infra.app.gate import Gate, Unavailable
@@ -46,6 +46,7 @@ def routes() -> list[BaseRoute]:
         Route("/health", health.health, methods=["GET"]),
         Route("/ready", health.ready, methods=["GET"]),
         Route("/api/latest", timeline.latest, methods=["GET"]),
+        Route("/api/events", events.events, methods=["GET"]),
         Route("/api/timeline/seen", timeline.seen, methods=["PUT"]),
         Route("/api/follows/{name}", follows.follow, methods=["PUT"]),
         Route("/api/follows/{name}", follows.unfollow, methods=["DELETE"]),

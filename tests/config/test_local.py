@@ -17,7 +17,8 @@ LINES = local_fleet_text().splitlines()
 # Written with their default: leaving the line out must declare the same fleet.
 OPTIONAL = re.compile(
     r" *(promote|on_standby_loss|record|kind|voter|class|database|settings|health|start|gate|environment|ttl|answer"
-    r"|postgres|edge|forward|agent|etcd_\w+|dns_api|probe_\w+|standby_stale|fresh|\w+_lease|\w+_budget): .*| +dns: 5300"
+    r"|streams|slow|quiesce|resume|postgres|edge|forward|agent|etcd_\w+|dns_api|probe_\w+|standby_stale|fresh"
+    r"|\w+_lease|\w+_budget): .*| +dns: 5300"
 )
 
 

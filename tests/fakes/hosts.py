@@ -199,6 +199,11 @@ class MemoryHosts:
             self._change(site, gate=gate)
             return gate
 
+    def quiesce(self, site: str, *, run: str, epoch: int, budget_s: float, deadline_s: float) -> GateFacts:
+        with self._lock:
+            self._call("quiesce", site)
+            return self.states[site].gate
+
     def release(self, site: str, *, run: str, deadline_s: float) -> GateFacts:
         with self._lock:
             self._call("release", site)

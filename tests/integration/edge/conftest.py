@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from failover.adapters.haproxy import Edge
-from failover.model.fleet import Site
+from failover.adapters.haproxy_hold import HttpHold
+from failover.model.fleet import App, AppClass, Fleet, HttpPaths, Service, Site
 from failover.planner.hostspec import host_spec
 from failover.planner.hostspec_edge import STATS_SOCKET
 from tests.integration.edge.fleets import secrets, three_sites
@@ -24,10 +25,11 @@ _blocks = itertools.count(130)
 class Edges:
     """alpha and beta: ``edge[site]`` to turn them, ``apps[site]`` behind them, ``host[site]`` to hurt them."""
 
-    def __init__(self, block: str) -> None:
+    def __init__(self, block: str, fleet: Fleet) -> None:
         self.block = block
-        self.fleet = three_sites(block)
+        self.fleet = fleet
         self.edge: dict[str, Edge] = {}
+        self.hold: dict[str, HttpHold] = {}
         self.apps: dict[str, list[AppProcess]] = {}
         self.host: dict[str, RunningHost] = {}
 
@@ -46,9 +48,23 @@ class Edges:
                 self.edge[site.name].forward_to(target.address, target.ports.forward)
 
 
+def plain_app() -> App:
+    """An app that is not ours: no gate of its own, so the edge holds its requests (class G3)."""
+    return App(
+        name="app",
+        promise=AppClass.G3,
+        http=HttpPaths(streams=("/stream",), slow=("/poll",)),
+        services=tuple(
+            Service(name=name, command=("python", "-m", "app"), port=port, gate=False)
+            for name, port in (("web-1", 9001), ("web-2", 9002))
+        ),
+    )
+
+
 @contextlib.asynccontextmanager
-async def _running(folder: Path) -> AsyncIterator[Edges]:
-    edges = Edges(f"127.85.{next(_blocks)}")
+async def _running(folder: Path, **of_fleet: object) -> AsyncIterator[Edges]:
+    block = f"127.85.{next(_blocks)}"
+    edges = Edges(block, three_sites(block, **of_fleet))
     async with contextlib.AsyncExitStack() as stack:
         for site in edges.fleet.data_sites:
             edges.apps[site.name] = []
@@ -64,6 +80,8 @@ async def _running(folder: Path) -> AsyncIterator[Edges]:
             # It binds TCP ports first, its own socket last.
             await arrived((host.folder / STATS_SOCKET).exists)
             edges.edge[site.name] = Edge(host.folder / STATS_SOCKET)
+            peers = {s.name: (s.address, s.ports.forward) for s in edges.fleet.data_sites if s.name != site.name}
+            edges.hold[site.name] = HttpHold(host.folder / STATS_SOCKET, site=site.name, peers=peers)
         await arrived(lambda: all(backend.up for edge in edges.edge.values() for backend in edge.facts().backends))
         yield edges
 
@@ -72,3 +90,9 @@ async def _running(folder: Path) -> AsyncIterator[Edges]:
 def running(tmp_path: Path) -> Callable[[], AbstractAsyncContextManager[Edges]]:
     """``async with running() as edges``: everything in it is gone afterwards."""
     return lambda: _running(tmp_path)
+
+
+@pytest.fixture
+def holding(tmp_path: Path) -> Callable[[], AbstractAsyncContextManager[Edges]]:
+    """The same in front of an app without gates: ``edges.hold[site]`` holds what comes in."""
+    return lambda: _running(tmp_path, app=plain_app())

@@ -50,6 +50,10 @@ class AppProcess:
                     return
                 if path == "/slow":
                     await asyncio.sleep(0.3)
+                if path == "/stream":
+                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: open\n\n")
+                    await reader.read()
+                    return
                 status = "200 OK" if self.healthy or path != "/health" else "503 Service Unavailable"
                 body = json.dumps({"site": self.site, "process": self.name, "headers": headers}).encode()
                 writer.write(

@@ -1,0 +1,176 @@
+"""The edge as the gate of an app that has none: holds requests in front of it and leads them to the primary.
+
+Knows the names in the configuration that ``planner/hostspec_hold`` writes. What must never be here: when to hold, or a
+version of HAProxy that aborts when a held listener opens again (2.6 as Debian 12 ships it: facts, traffic 2.3).
+
+Every call looks first, changes what differs, and answers with what it then sees.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import re
+import time
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from failover.adapters.haproxy_socket import StatsSocket, Talk, server_states, stat_rows
+from failover.errors import Refused, Unreachable
+from failover.ports.probe import GateAnswer
+
+OLDEST = (2, 8)
+_LISTENERS = ("inner", "inner-slow", "inner-stream")
+_OPEN_MAXCONN = 4000
+_OFF_BITS = 0x01 | 0x02 | 0x20 | 0x08 | 0x10
+_POLL_S = 0.01
+
+
+class _Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """What the edge shows: limits of the inner listeners, where the others' primary is, who can serve."""
+
+    limits: dict[str, int]
+    elsewhere: bool
+    peer: str
+    app_up: bool
+    in_flight: int
+    slow: int
+    waiting: int
+    streams: dict[str, int]
+
+
+class HttpHold:
+    """Implements ``ports.probe.AppGate`` by the stats socket. ``peers``: site -> where its ``forward`` listens."""
+
+    def __init__(
+        self, socket_path: Path | str, *, site: str, peers: Mapping[str, tuple[str, int]], deadline_s: float = 0.5
+    ) -> None:
+        self._socket = StatsSocket(socket_path, deadline_s=deadline_s)
+        self._site = site
+        self._peers = dict(peers)
+        self._trusted = False
+        self._turn = asyncio.Lock()
+
+    async def tell(
+        self, *, state: str, primary: str, epoch: int, fresh_until_s: float, wait_s: float = 0.0
+    ) -> GateAnswer:
+        """See the port. Opening while no process of the app is up here is answered by "hold". State "quiesce": open,
+        but no slow request passes, and those on their way are waited for; ``in_flight`` then counts these alone."""
+        slow = state == "quiesce"
+        async with self._turn:
+            change = self._hold if state == "hold" else partial(self._open, primary, slow=not slow)
+            seen = await asyncio.to_thread(change)
+        until_s = _boottime_s() + wait_s
+        while (seen.slow if slow else seen.in_flight) and _boottime_s() < until_s:
+            # Outside the turn: a hold must not wait for somebody's upload.
+            await asyncio.sleep(_POLL_S)
+            seen = await asyncio.to_thread(self._look)
+        return GateAnswer(
+            state="open" if seen.limits["inner"] and seen.limits["inner-stream"] else "hold",
+            primary=primary,
+            epoch=epoch,
+            in_flight=seen.slow if slow else seen.in_flight,
+            waiting=seen.waiting,
+            streams=sum(seen.streams.values()),
+        )
+
+    def _look(self) -> _Seen:
+        with self._socket.conversation() as talk:
+            return _seen(talk)
+
+    def _hold(self) -> _Seen:
+        with self._socket.conversation() as talk:
+            self._check_version(talk)
+            return _limit(talk, _seen(talk), dict.fromkeys(_LISTENERS, 0))
+
+    def _open(self, primary: str, *, slow: bool) -> _Seen:
+        """Turn to the primary first, so that nobody who was held goes the old way."""
+        with self._socket.conversation() as talk:
+            self._check_version(talk)
+            seen = _seen(talk)
+            here = primary == self._site
+            self._turn_to(talk, seen, primary)
+            wanted = 0 if here and not seen.app_up else _OPEN_MAXCONN
+            limits = dict.fromkeys(_LISTENERS, wanted)
+            limits["inner-slow"] = wanted if slow else 0
+            return _limit(talk, _seen(talk), limits)
+
+    def _turn_to(self, talk: Talk, seen: _Seen, primary: str) -> None:
+        if primary == self._site:
+            if seen.elsewhere:
+                _told(talk, "set server elsewhere/primary state maint")
+            return
+        place = self._peers.get(primary)
+        if place is None:
+            raise Refused(f"no edge of {primary} is known here", hint="failover deploy")
+        target = f"{ipaddress.ip_address(place[0])}:{int(place[1])}"
+        if seen.peer != target:
+            _told(talk, f"set server peer/primary addr {ipaddress.ip_address(place[0])} port {int(place[1])}")
+        if not seen.elsewhere:
+            _told(talk, "set server elsewhere/primary state ready")
+        for server, sessions in seen.streams.items():
+            if sessions:
+                # They talk to an app whose primary has left; their clients open them again, and arrive there.
+                _told(talk, f"shutdown sessions server streams/{server}")
+
+    def _check_version(self, talk: Talk) -> None:
+        if self._trusted:
+            return
+        found = re.search(r"^Version: (\d+)\.(\d+)", talk.ask("show info"), re.MULTILINE)
+        version = (int(found[1]), int(found[2])) if found else (0, 0)
+        if version < OLDEST:
+            wanted = ".".join(map(str, OLDEST))
+            raise Refused(
+                f"HAProxy {version[0]}.{version[1]} aborts when a held listener opens again: nothing is held here",
+                hint=f"install HAProxy {wanted} or newer on this host, or declare class: G4",
+            )
+        self._trusted = True
+
+
+def _told(talk: Talk, command: str) -> None:
+    """What counts is what the edge shows afterwards; the words of its answer are for people."""
+    talk.ask(command)
+
+
+def _limit(talk: Talk, seen: _Seen, wanted: Mapping[str, int]) -> _Seen:
+    """Set what differs and look again. Raises ``Unreachable`` when the edge did not take it."""
+    due = [name for name, limit in wanted.items() if seen.limits[name] != limit]
+    if not due:
+        return seen
+    said = [talk.ask(f"set maxconn frontend {name} {wanted[name]}") for name in due]
+    after = _seen(talk)
+    if any(after.limits[name] != wanted[name] for name in due):
+        raise Unreachable(f"the edge did not take the hold: {'; '.join(said) or 'it gave no reason'}")
+    return after
+
+
+def _seen(talk: Talk) -> _Seen:
+    stats = {(row["# pxname"], row["svname"]): row for row in stat_rows(talk.ask("show stat"))}
+    servers = {(row["be_name"], row["srv_name"]): row for row in server_states(talk.ask("show servers state"))}
+    flag, peer = servers.get(("elsewhere", "primary")), servers.get(("peer", "primary"))
+    if flag is None or peer is None:
+        raise Unreachable("this edge has no backend elsewhere: it does not run our configuration of class G3")
+
+    def sessions(proxy: str, server: str) -> int:
+        return int(stats[proxy, server]["scur"] or 0)
+
+    came = sum(sessions(name.replace("inner", "hold"), "BACKEND") for name in _LISTENERS)
+    passed = sum(sessions(name, "FRONTEND") for name in _LISTENERS)
+    app = [name for backend, name in servers if backend == "app"]
+    return _Seen(
+        limits={name: int(stats[name, "FRONTEND"]["slim"] or 0) for name in _LISTENERS},
+        elsewhere=not int(flag["srv_admin_state"]) & _OFF_BITS,
+        peer=f"{peer['srv_addr']}:{peer['srv_port']}",
+        app_up=any(int(servers["app", name]["srv_op_state"]) != 0 for name in app),
+        in_flight=sessions("app", "BACKEND"),
+        slow=sessions("inner-slow", "FRONTEND"),
+        waiting=max(0, came - passed),
+        streams={name: sessions("streams", name) for name in app},
+    )
+
+
+def _boottime_s() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
