@@ -28,6 +28,7 @@ class Gates:
         self._gates: dict[str, AppGate] = {}
         self._answers: dict[str, GateAnswer | None] = {}
         self._told: dict[str, tuple[GateOrder, float]] = {}
+        self._reign = (False, False)
         self.poke = asyncio.Event()
 
     async def run(self) -> None:
@@ -51,16 +52,11 @@ class Gates:
         view.order = order(inputs)
         if view.serving != was:
             view.changed.set()
-        self._reign(inputs)
-        return view.order
-
-    def _reign(self, inputs: GateInputs) -> None:
-        """A standby that is away for a moment closes the gate; it is no reason to stop the app."""
-        view, was = self._view, self._view.reigning
-        still = was and inputs.record is not None and inputs.record.primary_site == view.site
-        view.reigning = view.serving or (still and inputs.db.state in ("primary", "starting"))
-        if view.reigning != was:
+        reign = (view.serving, view.may_reign())
+        if reign != self._reign:
+            self._reign = reign
             view.turned.set()
+        return view.order
 
     def _inputs(self, *, fresh_s: float) -> GateInputs:
         view, record = self._view, self._view.record

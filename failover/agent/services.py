@@ -67,7 +67,8 @@ class Services:
     def _is_wanted(self, service: ServiceSpec) -> bool:
         if service.stops_for_a_move and self._view.quiesced():
             return False
-        return service.start == "always" or self._view.reigning
+        running = service.name in self._known
+        return service.start == "always" or self._view.serving or (running and self._view.may_reign())
 
     async def quiesce(self) -> None:
         """What writes without a request ends now, by its hook or by being stopped. Repeatable; under a run's quiesce

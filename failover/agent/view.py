@@ -55,7 +55,6 @@ class HostView:
         self.recovered_lsn: int | None = None
         self.evidence_s: float | None = None
         self.serving = False
-        self.reigning = False  # serves, or did and has only lost sight of its standby: what runs at a primary runs here
         self.quiesce: Hold | None = None
         self.unprotected_s = 0.0
         self.doing = "starting"
@@ -99,6 +98,15 @@ class HostView:
         if quiesce is None or record is None:
             return False
         return record.epoch == quiesce.epoch and boot_s() < quiesce.until_s
+
+    def may_reign(self) -> bool:
+        """Nothing is known that says this site is not the primary. Enough to let what runs at a primary run on (a
+        standby that is away for a moment, or an agent that has just started, is no reason to stop an app), never
+        enough to start it."""
+        record = self.record
+        if record is None:
+            return True
+        return record.primary_site == self.site and self.database.state in ("primary", "starting", "absent")
 
     def verdict_on(self, site: str) -> str:
         """This host's own verdict on a peer: its database's where it has one, else its agent's."""

@@ -101,6 +101,11 @@ class Client:
                 raise Unreachable(f"log-in was not accepted: {got}", where=where, hint="is the app up? failover status")
             await asyncio.sleep(pause_s)
 
+    def fill(self, compiled: Compiled, **more: str) -> tuple[str, dict[str, str]]:
+        """Path and headers of a request of this user's, for whoever sends it in a way of their own."""
+        values = {**self._values, **more}
+        return compiled.path.fill(values), {name: template.fill(values) for name, template in compiled.headers.items()}
+
     async def perform(
         self,
         compiled: Compiled,

@@ -11,6 +11,7 @@ import resource
 from collections.abc import Callable, Coroutine
 
 from failover.load.arrivals import arrivals
+from failover.load.beside import Beside
 from failover.load.client import Client, Compiled, Patience
 from failover.load.ledger import FLUSH_EVERY_S, LedgerWriter
 from failover.load.request import LoadRequest, Progress
@@ -34,12 +35,14 @@ class Generator:
         ledger: LedgerWriter,
         clock: Callable[[], float],
         say: Callable[[Progress], None],
+        beside: Beside | None = None,
     ) -> None:
         self._request = request
         self._clients = clients
         self._ledger = ledger
         self._clock = clock
         self._say = say
+        self._beside = beside
         self.tally = Tally()
         self._streams: list[asyncio.Task[None]] = []
         self._under_way: set[asyncio.Task[None]] = set()
@@ -61,13 +64,19 @@ class Generator:
         that silently lost its ledger would prove nothing."""
         async with asyncio.TaskGroup() as chores:
             keeping = [chores.create_task(self._flush_often()), chores.create_task(self._tell_often())]
+            streams = [] if self._beside is None else list(self._beside.streams())
             async with asyncio.TaskGroup() as requests:
                 self._streams = [
                     requests.create_task(self._stream(requests, make, per_s, started_s, str(kind)))
                     for kind, make, per_s in self._kinds()
                 ]
-            for chore in keeping:
+                if self._beside is not None:
+                    for upload in self._request.workload.uploads:
+                        begun = self._beside.uploads(requests, upload, started_s=started_s)
+                        self._streams.append(requests.create_task(begun))
+            for chore in (*keeping, *streams):
                 chore.cancel()
+            await asyncio.gather(*streams, return_exceptions=True)
         usage = resource.getrusage(resource.RUSAGE_SELF)
         end = LedgerEnd(
             ended_s=round(self._clock(), 6),

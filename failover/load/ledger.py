@@ -16,7 +16,17 @@ import msgspec
 import zstandard
 
 from failover.errors import Damaged
-from failover.model.ledger import SCHEMA, LedgerEnd, LedgerHead, LedgerLine, RequestDone, RequestKind, WriteSent
+from failover.model.ledger import (
+    SCHEMA,
+    LedgerEnd,
+    LedgerHead,
+    LedgerLine,
+    RequestDone,
+    RequestKind,
+    StreamDone,
+    UploadDone,
+    WriteSent,
+)
 
 FILE_NAME = "ledger.jsonl.zst"
 FLUSH_EVERY_S = 0.25
@@ -75,6 +85,8 @@ class Ledger:
     reads: tuple[RequestDone, ...]
     end: LedgerEnd | None
     cut: bool
+    streams: tuple[StreamDone, ...] = ()
+    uploads: tuple[UploadDone, ...] = ()
 
     @property
     def requests(self) -> tuple[RequestDone, ...]:
@@ -95,6 +107,8 @@ def read_ledger(path: Path) -> Ledger:
     sent: dict[str, float] = {}
     writes: list[RequestDone] = []
     reads: list[RequestDone] = []
+    streams: list[StreamDone] = []
+    uploads: list[UploadDone] = []
     reader = _Reader(path)
     for line in reader.lines():
         match line:
@@ -104,13 +118,18 @@ def read_ledger(path: Path) -> Ledger:
                 sent[line.id] = line.sent_s
             case RequestDone():
                 (writes if line.kind is RequestKind.WRITE else reads).append(line)
+            case StreamDone():
+                streams.append(line)
+            case UploadDone():
+                uploads.append(line)
             case LedgerEnd():
                 end = line
     if head is None or head.schema != SCHEMA:
         raise Damaged(f"not a ledger of {SCHEMA}: the head is missing or another", where=str(path))
     return Ledger(
-        head=head, sent=sent, writes=tuple(writes), reads=tuple(reads), end=end, cut=reader.cut or end is None
-    )
+        head=head, sent=sent, writes=tuple(writes), reads=tuple(reads), end=end, cut=reader.cut or end is None,
+        streams=tuple(streams), uploads=tuple(uploads),
+    )  # fmt: skip
 
 
 class _Reader:

@@ -22,6 +22,7 @@ import uvloop
 
 from failover.errors import FailoverError, Interrupted, UsageError
 from failover.load.addresses import AddressBook
+from failover.load.beside import Beside
 from failover.load.client import Client, Compiled, Patience, Served
 from failover.load.clock import boottime_s
 from failover.load.generator import Generator
@@ -99,7 +100,12 @@ async def drive(request: LoadRequest) -> Finished:
             started_unix_s=round(time.time() + STARTS_AFTER_S, 6),
         )  # fmt: skip
         with LedgerWriter(Path(request.ledger), head) as ledger:
-            generator = Generator(request=request, clients=clients, ledger=ledger, clock=boottime_s, say=_say)
+            beside = Beside(
+                run=request.run, workload=workload, clients=clients, sender=sender, ledger=ledger, clock=boottime_s
+            )
+            generator = Generator(
+                request=request, clients=clients, ledger=ledger, clock=boottime_s, say=_say, beside=beside
+            )
             stopper.watch(generator, request.duration_s)
             # What exists now lives to the end: a full collection in the middle of a run is a pause of ours.
             gc.collect()

@@ -6,8 +6,9 @@ Must never be here: retries and budgets (client), the schedule (generator).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from urllib.parse import urlsplit
@@ -143,6 +144,40 @@ class Sender:
             if answer.why != "connect":
                 break
         return answer
+
+    @contextlib.asynccontextmanager
+    async def opened(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: dict[str, str],
+        client: int,
+        body: AsyncIterable[bytes] | None = None,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """One attempt whose answer the caller reads as it comes, for as long as it lasts. An address that refuses costs
+        nothing. Raises ``aiohttp.ClientError``, ``OSError``, ``TimeoutError`` or ``Unreachable``."""
+        assert self._session is not None, "entered"
+        addresses = self._resolver.cached() or await self._resolver.addresses()
+        order = self._book.order(addresses, client=client, now_s=self._clock(), avoid="")
+        for address in order:
+            try:
+                answer = await self._session.request(
+                    method, self._url(address, path), headers={"Host": self._target.authority, **headers}, data=body,
+                    timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_s), allow_redirects=False,
+                    ssl=self._tls or False, server_hostname=self._target.host if self._tls else None,
+                )  # fmt: skip
+            except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError):
+                self._book.dead(address, now_s=self._clock())
+                if address == order[-1]:
+                    raise
+                continue
+            try:
+                yield answer
+            finally:
+                answer.close()
+            return
+        raise Unreachable("the name has no address")
 
     async def _send_to(
         self, address: str, method: str, path: str, headers: dict[str, str], body: bytes, within_s: float, keep: bool

@@ -50,6 +50,25 @@ class Read(msgspec.Struct, frozen=True, kw_only=True):
     weight: float = 1.0
 
 
+class Stream(msgspec.Struct, frozen=True, kw_only=True):
+    """A websocket's plainer sister: an answer that goes on (server-sent events). ``clients`` hold it open all the time
+    and open it again when it ends; every opening is counted."""
+
+    request: HttpRequest
+    clients: int = 4
+
+
+class Upload(msgspec.Struct, frozen=True, kw_only=True):
+    """A body sent slowly: ``size_bytes`` evenly over ``takes_s``, one begun every ``every_s``, none sent twice.
+    ``begins``: the body's first characters, for an app that looks at them."""
+
+    request: HttpRequest
+    size_bytes: int
+    takes_s: float
+    every_s: float
+    begins: str = ""
+
+
 class ServedBy(msgspec.Struct, frozen=True, kw_only=True):
     """Headers of an answer that name the primary whose database it used, and the epoch. "" when there are none."""
 
@@ -73,6 +92,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     login: tuple[Login, ...] = ()
     write: Write
     reads: tuple[Read, ...] = ()
+    streams: tuple[Stream, ...] = ()
+    uploads: tuple[Upload, ...] = ()
     served_by: ServedBy = ServedBy()
     read_back: ReadBack
     secrets: dict[str, str] = msgspec.field(default_factory=dict)

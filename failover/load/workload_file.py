@@ -30,6 +30,8 @@ from failover.load.workload import (
     Read,
     ReadBack,
     ServedBy,
+    Stream,
+    Upload,
     Workload,
     Write,
 )
@@ -73,7 +75,7 @@ def check_workload(path: Path) -> tuple[Workload | None, tuple[Finding, ...]]:
 
 
 def _workload(value: Value) -> Workload:
-    keys = ("name", "clients", "secrets", "login", "write", "reads", "served_by", "read_back")
+    keys = ("name", "clients", "secrets", "login", "write", "reads", "streams", "uploads", "served_by", "read_back")
     table = value.table(*keys, example="name: my app", may_be_empty=False)
     secrets = _secrets(table.optional("secrets"))
     login, kept = _logins(table.optional("login"), frozenset(secrets))
@@ -86,6 +88,8 @@ def _workload(value: Value) -> Workload:
         login=login,
         write=_write(table.required("write", "the write request below it"), kept),
         reads=tuple(_read(item, kept) for item in table.optional("reads").items()),
+        streams=tuple(_stream(item, kept) for item in table.optional("streams").items()),
+        uploads=tuple(_upload(item, kept) for item in table.optional("uploads").items()),
         served_by=ServedBy(
             site_header=_header(served.optional("site_header")), epoch_header=_header(served.optional("epoch_header"))
         ),
@@ -140,6 +144,24 @@ def _read(value: Value, known: frozenset[str]) -> Read:
     table = value.table("method", "path", "headers", "json", "body", "accept", "weight", example="method: GET")
     weight = table.optional("weight").integer(1, low=1, high=1000)
     return Read(request=_request(value, known | READ_NAMES, "accept"), weight=float(weight))
+
+
+def _stream(value: Value, known: frozenset[str]) -> Stream:
+    table = value.table("method", "path", "headers", "accept", "clients", example="method: GET")
+    clients = table.optional("clients").integer(4, low=1, high=MOST_CLIENTS)
+    return Stream(request=_request(value, known | READ_NAMES, "accept"), clients=clients)
+
+
+def _upload(value: Value, known: frozenset[str]) -> Upload:
+    keys = ("method", "path", "headers", "accept", "size_bytes", "takes", "every", "begins")
+    table = value.table(*keys, example="method: POST")
+    return Upload(
+        request=_request(value, known | WRITE_NAMES, "accept"),
+        size_bytes=table.required("size_bytes", "300000").integer(1, low=1, high=1 << 30),
+        takes_s=table.required("takes", "8s").seconds(8.0, low="100ms", high="10m"),
+        every_s=table.required("every", "2s").seconds(2.0, low="100ms", high="10m"),
+        begins=table.optional("begins").text() if table.optional("begins").present else "",
+    )
 
 
 def _request(value: Value, known: frozenset[str], accept: str) -> HttpRequest:

@@ -95,6 +95,29 @@ class RequestDone(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
         return (self.ended_s - self.scheduled_s) * 1000
 
 
+class StreamDone(msgspec.Struct, frozen=True, kw_only=True, tag_field="line", tag="stream"):
+    """One opening of a stream. ``opened_s`` 0: it was not opened. ``why`` it ended: "ended" (by the server), "lost",
+    "stopped" (the load was over); not opened: "status" or "connect"."""
+
+    client: int
+    asked_s: float
+    opened_s: float
+    ended_s: float
+    why: str
+    status: int
+
+
+class UploadDone(msgspec.Struct, frozen=True, kw_only=True, tag_field="line", tag="upload"):
+    """One slow upload, finished. ``why`` is the failure's kind when no whole answer came."""
+
+    id: str
+    sent_s: float
+    ended_s: float
+    status: int
+    why: str
+    acknowledged: bool
+
+
 class LedgerEnd(msgspec.Struct, frozen=True, kw_only=True, tag_field="line", tag="end"):
     """The generator finished in order. ``latest_send_ms``: the worst distance between due and sent, and ``cpu_s``
     what it burned: a generator that was starved itself measures itself, and the report says so."""
@@ -107,7 +130,7 @@ class LedgerEnd(msgspec.Struct, frozen=True, kw_only=True, tag_field="line", tag
     latest_send_ms: float
 
 
-LedgerLine = LedgerHead | WriteSent | RequestDone | LedgerEnd
+LedgerLine = LedgerHead | WriteSent | RequestDone | StreamDone | UploadDone | LedgerEnd
 
 
 class WritableSample(msgspec.Struct, frozen=True, kw_only=True):

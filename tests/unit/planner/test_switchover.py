@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from failover.model.fleet import AppClass, Service
 from failover.model.observation import AgentState, FleetSeen, GateFacts, ServiceFacts
 from failover.model.plan import ClearMove, CommitMove, Plan, Refusal, ReleaseGates
 from failover.model.record import Move
@@ -40,6 +41,26 @@ def test_the_whole_move() -> None:
     assert [step.id for step in found.steps] == FULL
     assert found.promise.endswith("0 errors")
     assert "epoch 5" in found.measured[0]
+
+
+def test_an_app_without_a_gate_is_quiesced_before_the_claim_and_waited_for_after_the_release() -> None:
+    declared = fleet()
+    web = msgspec.structs.replace(declared.app.services[0], gate=False, start="when_primary")
+    worker = Service(name="worker", command=("python",), start="when_primary", gate=False)
+    app = msgspec.structs.replace(declared.app, promise=AppClass.G3, services=(web, worker))
+    found = switchover.plan(msgspec.structs.replace(declared, app=app), seen(), SwitchoverAsk(to="beta"))
+    assert isinstance(found, Plan), found
+    ids = [step.id for step in found.steps]
+    at = FULL.index("claim")
+    assert ids[: at + 2] == [*FULL[:at], "quiesce", "claim"]
+    assert ids[ids.index("release") + 1] == "serving"
+    assert [step for step in ids if step not in ("quiesce", "serving")] == FULL
+    steps = {step.id: step for step in found.steps}
+    assert steps["quiesce"].undo == ReleaseGates(sites=("alpha", "beta"))
+    assert "stop worker" in steps["quiesce"].command
+    assert "set maxconn frontend inner 0" in steps["hold"].command
+    assert "requests within the budget" in found.promise
+    assert "counted" in found.promise
 
 
 def test_only_the_commit_has_no_way_back_among_what_changes_something() -> None:

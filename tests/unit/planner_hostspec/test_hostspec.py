@@ -9,10 +9,10 @@ import msgspec
 import pytest
 
 from failover.errors import ConfigError
-from failover.model.fleet import App, Fleet, Service, Site
+from failover.model.fleet import App, AppClass, Fleet, HttpPaths, Service, Site
 from failover.model.spec import HostSpec, ServiceSpec
 from failover.planner.hostspec import KEEPER_OWNED, host_spec, record_endpoints
-from failover.planner.hostspec_edge import edge_service
+from failover.planner.hostspec_edge import STATS_SOCKET, edge_service
 from tests.integration.edge.fleets import secrets, three_sites
 
 FLEET = three_sites("127.85.0")
@@ -164,6 +164,39 @@ def test_a_process_without_gate_gets_none() -> None:
     assert web.gate == ""
     assert "APP_GATE_SOCKET" not in web.environment
     assert web.start == "when_primary"
+
+
+def test_an_app_that_is_not_ours_finds_its_own_sites_database_in_variables_of_its_own() -> None:
+    web = Service(
+        name="web", command=("/opt/app", "--listen", "{address}:{port}"), port=9001, gate=False, start="when_primary",
+        environment={"MINE": "{database_url}", "JSON": '{"a": 1}'},
+    )  # fmt: skip
+    worker = Service(name="worker", command=("/opt/worker",), gate=False, start="when_primary")
+    app = {"promise": AppClass.G3, "services": (web, worker), "environment": {"PGPASSWORD": "{database_password}"}}
+    for site in ("alpha", "beta"):
+        fleet, place = with_app(**app), FLEET.site(site)
+        found = service(site, "web", fleet)
+        url = urlsplit(found.environment["MINE"])
+        assert (url.hostname, url.port, url.path, url.query) == (place.address, place.ports.postgres, "/app", "")
+        assert unquote(url.password or "") == found.environment["PGPASSWORD"] == "app-p@ss/word%"
+        assert found.environment["JSON"] == '{"a": 1}'
+        assert found.command == ("/opt/app", "--listen", f"{place.address}:9001")
+        assert list(json.loads(found.files[0].text)) == [site]
+        assert (found.stops_for_a_move, service(site, "worker", fleet).stops_for_a_move) == (False, True)
+        assert "word%" not in repr(found)
+        assert spec(site, fleet).migrate.environment["PGPASSWORD"]  # type: ignore[union-attr]
+
+
+def test_the_edge_of_an_app_without_a_gate_is_its_gate() -> None:
+    web = Service(name="web", command=("/opt/app",), port=9001, gate=False)
+    paths = HttpPaths(streams=("/live",), slow=("/poll",))
+    edge = service("alpha", "edge", with_app(promise=AppClass.G3, services=(web,), http=paths))
+    assert edge.gate == STATS_SOCKET
+    text = edge.files[0].text
+    assert "use_backend hold-stream if { path_beg /live }" in text
+    assert "use_backend hold-slow if { path_beg /poll }" in text
+    assert service("alpha", "edge").gate == ""
+    assert "frontend inner" not in service("alpha", "edge").files[0].text
 
 
 def test_an_operators_variable_never_cuts_a_process_off() -> None:
