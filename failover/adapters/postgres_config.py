@@ -6,6 +6,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 
+from failover.model.fleet import ISOLATED
 from failover.model.spec import DatabaseSpec
 from failover.ports.database import Upstream
 
@@ -82,6 +83,8 @@ def server_config(
 
 def _network(address: str) -> str:
     # The kernel answers loopback from any 127.x source, so one local fleet is one network to PostgreSQL.
+    if ipaddress.ip_address(address) in ISOLATED:
+        return str(ISOLATED)
     return "127.0.0.0/8" if ipaddress.ip_address(address).is_loopback else f"{address}/32"
 
 

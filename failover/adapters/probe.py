@@ -15,6 +15,10 @@ from failover.model.observation import AgentState
 # SSLRequest (PostgreSQL protocol, "Message Formats"): length 8, code 80877103; the answer is one byte, S or N.
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 
+_CONNECT_S = 1.0
+# Longer than PostgreSQL waits for a start-up packet; a peer that vanished without a word is not waited on for ever.
+_WIRE_S = 90.0
+
 
 class NetworkProbe:
     """Implements ``ports.probe.PeerProbe``."""
@@ -33,6 +37,21 @@ class NetworkProbe:
                 return await reader.read(1) in (b"S", b"N")
         except (OSError, TimeoutError):
             return False
+        finally:
+            if writer is not None:
+                writer.transport.abort()
+
+    async def database_hangs_up(self, *, address: str, port: int) -> None:
+        writer: asyncio.StreamWriter | None = None
+        try:
+            async with asyncio.timeout(_CONNECT_S):
+                reader, writer = await asyncio.open_connection(address, port)
+            writer.write(_SSL_REQUEST)
+            async with asyncio.timeout(_WIRE_S):
+                while await reader.read(16):
+                    continue
+        except (OSError, TimeoutError):
+            return
         finally:
             if writer is not None:
                 writer.transport.abort()

@@ -31,6 +31,8 @@ _BEAT_S = 0.5
 _PUBLISH_S = 2.0
 _NOT_STREAMING_S = 20.0
 _OPINION_S = 2.0
+# Longer than that, and whoever must agree does not: looking closely would only burn the processor.
+_MISSED_SOON_S = 1.5
 
 
 class Keeper:
@@ -50,6 +52,7 @@ class Keeper:
         self._rejoin_failed = False
         self._settings_due = True
         self._not_streaming_since: float | None = None
+        self._missed_since: float | None = None
         self._gave_up_move = ""
         self._next_beat = 0.0
         self._next_publish = 0.0
@@ -96,14 +99,19 @@ class Keeper:
             self._view.trouble.pop(key, None)
 
     def _unsettled(self) -> bool:
-        """The record says that this site is primary and it does not serve yet: every millisecond is an outage."""
+        """This site is the record's primary and does not serve yet, or just lost a sync member: every write waits then,
+        and every millisecond is an outage."""
         view, record = self._view, self._view.record
-        return (
-            record is not None
-            and record.primary_site == view.site
-            and view.database.state == "primary"
-            and not view.serving
-        )
+        if record is None or record.primary_site != view.site or view.database.state != "primary":
+            return False
+        if not view.serving:
+            return True
+        streaming = {replica.application_name for replica in view.database.replicas if replica.state == "streaming"}
+        if all(member in streaming for member in record.sync):
+            self._missed_since = None
+            return False
+        self._missed_since = self._missed_since or boot_s()
+        return boot_s() - self._missed_since < _MISSED_SOON_S
 
     # --- looking ---------------------------------------------------------------------------------------------------
 

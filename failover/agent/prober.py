@@ -10,11 +10,16 @@ import asyncio
 import contextlib
 
 from failover.agent.view import HostView, PeerView, boot_s
+from failover.model.units import site_of
 from failover.planner.verdict import DOWN
 from failover.ports.probe import PeerProbe
 
 _STATE_EVERY_S = 1.0
 _STATE_SOON_S = 0.03
+# A standby whose connections were closed is looked at closely for a moment: every write waits for the answer.
+_CLOSE_EVERY_S = 0.04
+_CLOSE_LOOK_S = 1.0
+_WIRE_AGAIN_S = 0.5
 
 
 class Prober:
@@ -24,6 +29,8 @@ class Prober:
         self._view = view
         self._probe = probe
         self._loops: dict[str, asyncio.Task[None]] = {}
+        self._close_look_until: dict[str, float] = {}
+        self._closer: dict[str, asyncio.Event] = {}
 
     async def run(self) -> None:
         """Keep one loop per peer of the current spec."""
@@ -32,7 +39,10 @@ class Prober:
                 for site, peer in self._view.peers.items():
                     if site not in self._loops or self._loops[site].done():
                         self._loops[site] = asyncio.create_task(self._watch(peer), name=f"probe {site}")
-                for site in [site for site in self._loops if site not in self._view.peers]:
+                    wire = f"wire to {site}"
+                    if peer.peer.database_port and (wire not in self._loops or self._loops[wire].done()):
+                        self._loops[wire] = asyncio.create_task(self._wire(peer), name=wire)
+                for site in [name for name in self._loops if name.removeprefix("wire to ") not in self._view.peers]:
                     self._loops.pop(site).cancel()
                 await asyncio.sleep(1.0)
         finally:
@@ -48,13 +58,41 @@ class Prober:
             now = boot_s()
             if now >= next_probe:
                 await self._probe_database(peer, spec.probe_timeout_s)
-                next_probe = max(next_probe + spec.probe_every_s, boot_s())
+                close = peer.database.failures and boot_s() < self._close_look_until.get(peer.peer.site, 0.0)
+                next_probe = max(next_probe + (_CLOSE_EVERY_S if close else spec.probe_every_s), boot_s())
             every = _STATE_SOON_S if self._urgent(peer) else _STATE_EVERY_S
             if boot_s() >= last_state + every and self._may_ask(peer):
                 await self._ask_agent(peer, timeout_s=max(spec.probe_timeout_s * 2, 0.5))
                 last_state = boot_s()
             soon = _STATE_SOON_S if self._urgent(peer) else spec.probe_every_s
-            await asyncio.sleep(max(min(next_probe - boot_s(), soon), 0.005))
+            closer = self._closer.setdefault(peer.peer.site, asyncio.Event())
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(closer.wait(), max(min(next_probe - boot_s(), soon), 0.005))
+                closer.clear()
+                next_probe = boot_s()
+
+    async def _wire(self, peer: PeerView) -> None:
+        """A connection to a standby that is only waited on: when it breaks, the database there is looked at now.
+
+        Never to the primary: its restart must not look like its death any sooner than the fleet's timing says."""
+        site = peer.peer.site
+        while self._view.spec is not None:
+            if self._is_standby(peer):
+                await self._probe.database_hangs_up(address=peer.peer.address, port=peer.peer.database_port)
+                if self._is_standby(peer):
+                    self._close_look_until[site] = boot_s() + _CLOSE_LOOK_S
+                    self._closer.setdefault(site, asyncio.Event()).set()
+            await asyncio.sleep(_WIRE_AGAIN_S)
+
+    def _is_standby(self, peer: PeerView) -> bool:
+        record, state = self._view.record, peer.state
+        return (
+            record is not None
+            and record.move is None
+            and record.primary_site != peer.peer.site
+            and state is not None
+            and state.database.state == "standby"
+        )
 
     def _may_ask(self, peer: PeerView) -> bool:
         return not peer.peer.database_port or peer.database.failures == 0 or self._stopping(peer)
@@ -66,14 +104,15 @@ class Prober:
 
     def _urgent(self, peer: PeerView) -> bool:
         """The record names this peer primary and we do not know yet that it serves, or another observer's word decides
-        about a primary that we find down."""
+        about a primary, or about our own sync member, that we find down."""
         record = self._view.record
         if record is None:
             return False
         if record.primary_site == peer.peer.site:
             return peer.serving_epoch != record.epoch and self._may_ask(peer)
         if record.primary_site == self._view.site:
-            return False
+            lost = {site_of(member) for member in record.sync if self._view.verdict_on(site_of(member)) == DOWN}
+            return bool(lost) and peer.peer.site not in lost
         return self._view.verdict_on(record.primary_site) == DOWN
 
     async def _probe_database(self, peer: PeerView, timeout_s: float) -> None:

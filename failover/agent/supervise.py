@@ -21,6 +21,7 @@ from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_CLONE_NEWNET = 0x40000000
 _AGENT_NICE = -10
 _RESPAWN_S = 0.1
 _RESPAWN_MAX_S = 2.0
@@ -136,7 +137,18 @@ def _start_agent(host_dir: Path) -> subprocess.Popen[bytes]:
         )
 
 
+def _enter_network(host_dir: Path) -> None:
+    """Some local hosts have a network namespace of their own (``infra/local/plugin/network``)."""
+    name = host_dir / "netns"
+    if name.exists():
+        descriptor = os.open(f"/run/netns/{name.read_text().strip()}", os.O_RDONLY)
+        if ctypes.CDLL(None, use_errno=True).setns(descriptor, _CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), f"the network of {host_dir} cannot be entered")
+        os.close(descriptor)
+
+
 def _supervise(host_dir: Path) -> None:
+    _enter_network(host_dir)
     for name in ("run", "log"):
         (host_dir / name).mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = os.open(host_dir / "run" / "supervise.lock", os.O_RDWR | os.O_CREAT, 0o600)

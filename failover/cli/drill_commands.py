@@ -11,7 +11,7 @@ from failover.cli.options import duration, one_of, options
 from failover.cli.wiring import wire
 from failover.errors import Exit, UsageError
 from failover.operations.drill import run_drill
-from failover.operations.drill_ask import KINDS, DrillAsk
+from failover.operations.drill_ask import KINDS, WAYS, WHOM, DrillAsk
 from failover.render.drill import drill_text
 from failover.render.out import say, say_json
 
@@ -27,9 +27,14 @@ def group() -> None:
 def drill(
     context: typer.Context,
     kind: Annotated[str, typer.Argument(metavar="KIND", help=" | ".join(KINDS))],
-    site: Annotated[str, typer.Argument(metavar="SITE", help="Where writes go, or whose provider switches us off.")],
+    site: Annotated[str, typer.Argument(metavar="SITE", help="Where writes go, or whom the fault hits.")],
     rate: Annotated[float, typer.Option(metavar="N", help="Requests per second; two thirds are writes.")] = 300.0,
     lasting: Annotated[str, typer.Option("--for", metavar="DURATION", help="How long the load runs.")] = "15s",
+    way: Annotated[str, typer.Option(metavar="both|out|in", help="partition: which way of SITE's links.")] = "both",
+    only: Annotated[str, typer.Option(metavar="SITE", help="partition: only the link to that site.")] = "",
+    rtt: Annotated[str, typer.Option(metavar="DURATION", help="slow: round trip between any two sites.")] = "40ms",
+    stalls: Annotated[float, typer.Option(metavar="PERCENT", help="slow: seconds in which a path stands still.")] = 0.0,
+    whom: Annotated[str, typer.Option(metavar="cli|agent", help="stop-midway: who falls asleep.")] = "cli",
     seed: Annotated[int, typer.Option(metavar="N", help="The same seed draws the same requests.")] = 1,
 ) -> int:
     """Rehearse: load with a ledger, a move or a fault in its middle, and a measured report."""
@@ -37,8 +42,22 @@ def drill(
     one_of(kind, KINDS, "KIND")
     if not 1 <= rate <= 100_000:
         raise UsageError(f"--rate {rate:g}: between 1 and 100000 requests per second", hint="--rate 300")
-    duration_s = duration(lasting, "--for").total_seconds()
-    ask = DrillAsk(kind=kind, site=site, rate_per_s=rate, duration_s=duration_s, seed=seed)
+    one_of(way, WAYS, "--way")
+    one_of(whom, WHOM, "--whom")
+    if not 0 <= stalls <= 50:
+        raise UsageError(f"--stalls {stalls:g}: between 0 and 50 percent", hint="--stalls 1")
+    ask = DrillAsk(
+        kind=kind,
+        site=site,
+        rate_per_s=rate,
+        duration_s=duration(lasting, "--for").total_seconds(),
+        seed=seed,
+        way=way,
+        only=only,
+        rtt_ms=duration(rtt, "--rtt").total_seconds() * 1000,
+        stalls=stalls / 100,
+        whom=whom,
+    )
     wired = wire(given)
     try:
         report, folder = watched(

@@ -48,7 +48,7 @@ sites:
     # data: a copy of the database, the app and an edge. witness: only a vote.
     role: data
     # The IPv4 address of its host. Each site has an address of its own.
-    address: 127.{block}.0.1
+    address: {first}
     # A name server for the zone below runs here, as this provider's DNS. Have it at two providers. (default: false)
     dns: true
     # A voter of the record runs here. The number of voters is odd, each at another provider. (default: true)
@@ -74,7 +74,7 @@ sites:
     provider: south
     kind: local
     role: data
-    address: 127.{second}.0.1
+    address: {second}
     dns: true
 
   # The witness holds no data. It decides between two sites that no longer see each other.
@@ -82,7 +82,7 @@ sites:
     provider: west
     kind: local
     role: witness
-    address: 127.{third}.0.1
+    address: {third}
 
 # The app under failover.
 app:
@@ -189,11 +189,15 @@ timing:
 """
 
 
-def local_fleet_text(block: int = 10) -> str:
+def local_fleet_text(block: int = 10, *, isolated: bool = False) -> str:
     """The commented local fleet at 127.``block``.0.1 and the blocks 10 and 20 further on; always without a finding.
+    ``isolated``: at 198.18.``block``.1 and so on, where each site gets a network of its own.
 
     Raises ``ValueError`` when the third block would not be one.
     """
     if not 1 <= block <= 235:
         raise ValueError(f"block {block}: the three blocks {block}, {block + 10} and {block + 20} must lie in 1 to 255")
-    return _TEXT.format(block=block, second=block + 10, third=block + 20)
+    first, second, third = (
+        f"198.18.{number}.1" if isolated else f"127.{number}.0.1" for number in (block, block + 10, block + 20)
+    )
+    return _TEXT.format(first=first, second=second, third=third)

@@ -9,7 +9,7 @@ import ipaddress
 
 from failover.config.problems import Path, Problems
 from failover.config.sites import PORT_NAMES
-from failover.model.fleet import Role, Service, Site
+from failover.model.fleet import ISOLATED, Role, Service, Site
 
 
 def check_sockets(sites: tuple[Site, ...], services: tuple[Service, ...], problems: Problems) -> None:
@@ -36,9 +36,14 @@ def _check_addresses(sites: tuple[Site, ...], problems: Problems) -> None:
             continue
         first[site.address] = site
         sound = problems.sound("sites", site.name, "kind")
-        if site.kind == "local" and sound and not ipaddress.IPv4Address(site.address).is_loopback:
+        if site.kind == "local" and sound and not _of_this_machine(ipaddress.IPv4Address(site.address)):
             message = f"{site.address} is not a loopback address, and a local site runs on this machine"
             problems.warning("not-loopback", path, message, "write an address that begins with 127.")
+
+
+def _of_this_machine(address: ipaddress.IPv4Address) -> bool:
+    """Loopback, or the range in which a local site has a network namespace of its own."""
+    return address.is_loopback or address in ISOLATED
 
 
 def _check_ports(site: Site, problems: Problems) -> None:

@@ -74,6 +74,11 @@ class Client:
         self._clock = clock
         self._random = random.Random(f"client:{seed}:{number}")
 
+    @property
+    def values(self) -> Mapping[str, str]:
+        """What its requests are filled with: after ``log_in`` also what that kept."""
+        return self._values
+
     async def log_in(self, steps: tuple[tuple[Login, Compiled], ...], *, patience: Patience) -> None:
         """Take every step; raises ``Unreachable`` when one is not accepted within the budget."""
         for login, compiled in steps:

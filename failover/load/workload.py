@@ -12,6 +12,7 @@ import msgspec
 LOGIN_NAMES = frozenset({"run", "client", "password"})
 READ_NAMES = frozenset({"run", "client", "number"})
 WRITE_NAMES = frozenset({"run", "client", "number", "id"})
+MARK_NAMES = READ_NAMES | {"mark"}
 READ_BACK_NAMES = frozenset({"run", "prefix"})
 
 
@@ -69,6 +70,15 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True):
     begins: str = ""
 
 
+class ReadMark(msgspec.Struct, frozen=True, kw_only=True):
+    """How a stale read is known by its content: ``keep`` takes a value out of an acknowledged write's answer (as in
+    ``Login``), ``request`` asks for it as ``{mark}``; a status in ``stale`` says that it is not there."""
+
+    keep: str
+    request: HttpRequest
+    stale: tuple[int, ...]
+
+
 class ServedBy(msgspec.Struct, frozen=True, kw_only=True):
     """Headers of an answer that name the primary whose database it used, and the epoch. "" when there are none."""
 
@@ -94,6 +104,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     reads: tuple[Read, ...] = ()
     streams: tuple[Stream, ...] = ()
     uploads: tuple[Upload, ...] = ()
+    mark: ReadMark | None = None
     served_by: ServedBy = ServedBy()
     read_back: ReadBack
     secrets: dict[str, str] = msgspec.field(default_factory=dict)

@@ -22,6 +22,7 @@ from failover.load.references import REFERENCE
 from failover.load.template import Template
 from failover.load.workload import (
     LOGIN_NAMES,
+    MARK_NAMES,
     READ_BACK_NAMES,
     READ_NAMES,
     WRITE_NAMES,
@@ -29,6 +30,7 @@ from failover.load.workload import (
     Login,
     Read,
     ReadBack,
+    ReadMark,
     ServedBy,
     Stream,
     Upload,
@@ -75,7 +77,9 @@ def check_workload(path: Path) -> tuple[Workload | None, tuple[Finding, ...]]:
 
 
 def _workload(value: Value) -> Workload:
-    keys = ("name", "clients", "secrets", "login", "write", "reads", "streams", "uploads", "served_by", "read_back")
+    keys = (
+        "name", "clients", "secrets", "login", "write", "reads", "streams", "uploads", "mark", "served_by", "read_back",
+    )  # fmt: skip
     table = value.table(*keys, example="name: my app", may_be_empty=False)
     secrets = _secrets(table.optional("secrets"))
     login, kept = _logins(table.optional("login"), frozenset(secrets))
@@ -90,6 +94,7 @@ def _workload(value: Value) -> Workload:
         reads=tuple(_read(item, kept) for item in table.optional("reads").items()),
         streams=tuple(_stream(item, kept) for item in table.optional("streams").items()),
         uploads=tuple(_upload(item, kept) for item in table.optional("uploads").items()),
+        mark=_mark(table.optional("mark"), kept),
         served_by=ServedBy(
             site_header=_header(served.optional("site_header")), epoch_header=_header(served.optional("epoch_header"))
         ),
@@ -118,11 +123,7 @@ def _logins(value: Value, known: frozenset[str]) -> tuple[tuple[Login, ...], fro
         keep = {}
         for name, where in table.optional("keep").entries(example="token: json:token"):
             _check_name(where, name)
-            text = where.text()
-            if text and WHERE.fullmatch(text) is None:
-                hint = "write json:a.b, header:Name or cookie:name"
-                where.wrong("bad-place", f"{text!r} is no place in an answer", hint)
-            keep[name] = text
+            keep[name] = _place(where)
         known |= frozenset(keep)
         steps.append(Login(request=request, keep=keep))
     return tuple(steps), known
@@ -162,6 +163,23 @@ def _upload(value: Value, known: frozenset[str]) -> Upload:
         every_s=table.required("every", "2s").seconds(2.0, low="100ms", high="10m"),
         begins=table.optional("begins").text() if table.optional("begins").present else "",
     )
+def _mark(value: Value, known: frozenset[str]) -> ReadMark | None:
+    if not value.present:
+        return None
+    table = value.table("keep", "method", "path", "headers", "json", "body", "accept", "stale", example="keep: json:id")
+    keep = _place(table.required("keep", "json:id"))
+    stale = tuple(item.integer(404, low=100, high=599) for item in table.required("stale", "[404]").items())
+    request = _request(value, known | MARK_NAMES, "accept")
+    if value.sound_here and "mark" not in Template(request.path).names + Template(request.body).names:
+        value.wrong("no-mark", "neither path nor body holds {mark}", "ask for what `keep` took from the write's answer")
+    return ReadMark(keep=keep, request=request, stale=stale)
+
+
+def _place(value: Value) -> str:
+    text = value.text()
+    if text and WHERE.fullmatch(text) is None:
+        value.wrong("bad-place", f"{text!r} is no place in an answer", "write json:a.b, header:Name or cookie:name")
+    return text
 
 
 def _request(value: Value, known: frozenset[str], accept: str) -> HttpRequest:

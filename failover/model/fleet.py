@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 from enum import StrEnum
 
 import msgspec
+
+# RFC 2544, routed nowhere: a local site with such an address has a network namespace of its own on this machine.
+ISOLATED = ipaddress.ip_network("198.18.0.0/15")
 
 
 class Role(StrEnum):

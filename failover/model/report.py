@@ -84,6 +84,20 @@ class DeadSide(msgspec.Struct, frozen=True, kw_only=True):
     log: tuple[str, ...] = ()
 
 
+class OldSide(msgspec.Struct, frozen=True, kw_only=True):
+    """What the side that must not serve any more answered when it was asked directly, at its edge and at the app's own
+    ports. ``stale_reads``: answers without a write that was acknowledged before the read was sent. ``writes_alone``:
+    writes it acknowledged that the final primary does not have. ``asked`` 0: nobody asked, the rest means nothing."""
+
+    asked: int = 0
+    answered: int = 0
+    fresh_reads: int = 0
+    stale_reads: int = 0
+    writes_acknowledged: int = 0
+    writes_alone: int = 0
+    log: tuple[str, ...] = ()
+
+
 class DnsFigures(msgspec.Struct, frozen=True, kw_only=True):
     """Authoritative servers that answer right at the end, of those alive, and when the last one did."""
 
@@ -113,6 +127,11 @@ class Measure(StrEnum):
     WRITABLE = "most sites writable at once"
     DEAD_CALLS = "calls to the dead side"
     REPROTECTED = "protected again"
+    STALE_READS = "stale reads by the old side"
+    WRITES_ALONE = "writes taken by the old side alone"
+    WOKEN_MOVES = "moves by a command that slept"
+    UNASKED_MOVES = "moves nobody asked for"
+    UNPROTECTED = "seconds unprotected"
 
 
 class Objective(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,7 +147,8 @@ class Objective(msgspec.Struct, frozen=True, kw_only=True):
 
 class DrillReport(msgspec.Struct, frozen=True, kw_only=True):
     """All of it. ``fault_s``: when the fault (or the order to move) came, in seconds since the start; ``remarks``:
-    sentences a reader must see beside the figures (a starved generator, a ledger cut short)."""
+    sentences a reader must see beside the figures (a starved generator, a ledger cut short). ``unprotected_s``: how
+    long under load no second provider had what was acknowledged; "0 lost" is promised for the rest of the time."""
 
     schema: str = SCHEMA
     id: str
@@ -154,6 +174,8 @@ class DrillReport(msgspec.Struct, frozen=True, kw_only=True):
     held: bool
     fault_s: float | None = None
     remarks: tuple[str, ...] = ()
+    unprotected_s: float | None = None
+    old_side: OldSide = OldSide()
 
 
 class LatencyPoint(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

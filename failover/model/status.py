@@ -43,7 +43,8 @@ class RecordStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole view. ``proven_restore_age_s`` is ``None``: no restore was proven."""
+    """The whole view. ``proven_restore_age_s`` is ``None``: no restore was proven. ``unprotected_s``: how long
+    the present primary has acknowledged writes that no second provider had, since its agent started."""
 
     schema: str = SCHEMA
     fleet: str
@@ -54,6 +55,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     record_error: str = ""
     proven_restore_age_s: float | None = None
     findings: tuple[Finding, ...] = ()
+    unprotected_s: float | None = None
 
 
 class Level(IntEnum):

@@ -7,20 +7,34 @@ from pathlib import Path
 
 import msgspec
 
+from failover.load.asked import Asked
 from failover.model.report import DeadSide, Mark, Phase
 
-KINDS = ("switchover", "kill", "return")
+KINDS = (
+    "switchover", "kill", "freeze", "return", "refuse", "partition", "slow", "egress", "disk", "stop-midway",
+)  # fmt: skip
+ISOLATED_KINDS = ("partition", "slow", "egress")
+WHOM = ("cli", "agent")
+WAYS = ("both", "out", "in")
 
 
 class DrillAsk(msgspec.Struct, frozen=True, kw_only=True):
     """``rate_per_s`` counts all requests; two thirds are writes (300: 200 writes and 100 reads). ``site``: where
-    writes go (switchover), or whose provider switches us off (kill) and gives us back (return)."""
+    writes go (switchover, slow), or whose provider does the harm (kill, freeze) and takes it back (return), or who is
+    cut off (partition): ``way`` says which direction of its links ("both", "out", "in"), ``only`` names the one site
+    it loses ("": all). ``rtt_ms`` between any two sites, ``stalls``: share of seconds in which a path stands still.
+    ``whom``: who falls asleep in the middle of a move (stop-midway)."""
 
     kind: str
     site: str
     rate_per_s: float = 300.0
     duration_s: float = 15.0
     seed: int = 1
+    way: str = "both"
+    only: str = ""
+    rtt_ms: float = 40.0
+    stalls: float = 0.0
+    whom: str = "cli"
 
     @property
     def writes_per_s(self) -> float:
@@ -64,4 +78,7 @@ class Gathered(msgspec.Struct, kw_only=True):
     remarks: list[str] = msgspec.field(default_factory=list)
     dead_side: DeadSide = DeadSide()
     unprotected_s: float = 0.0
+    asked: Asked | None = None
+    asked_run: str = ""
+    woken_moves: int | None = None
     run: str = ""

@@ -1,16 +1,20 @@
 """What a provider does to one of its sites, on the local fleet: switch it off at one instant, or give it back.
 
-*kill*: every process of the site dies, its folder cannot be reached any more, and its API refuses us. Nothing of ours
-is asked to help, and nothing at the site gets a chance to say goodbye.
+*kill*: every process of the site dies, its folder cannot be reached any more, and its API refuses us. *freeze*: every
+process stops where it is. Nothing of ours is asked to help, and nothing at the site gets a chance to say goodbye.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -18,6 +22,7 @@ import msgspec
 from failover.agent.supervise import host_processes, stop_host
 from failover.errors import Refused, Unreachable
 from failover.model.fleet import Fleet, Site
+from failover.trust.ca import write_private
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +37,23 @@ def _boot_s() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
+def _signal_all(pids: Iterable[int], number: signal.Signals) -> None:
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            continue
+
+
+def _agent_pid(host_dir: Path) -> int:
+    text = (host_dir / "run" / "agent.lock").read_text()
+    return int(text) if text else 0
+
+
+def _supervisor_pid(host_dir: Path) -> int:
+    return int(json.loads((host_dir / "run" / "supervise.json").read_text())["pid"])
+
+
 class LocalProvider:
     """The providers of a local fleet as an enemy. ``state_dir`` is the fleet's ``.failover``."""
 
@@ -39,6 +61,8 @@ class LocalProvider:
         self._fleet = fleet
         self._sites = state_dir / "sites"
         self._gone = state_dir / "suspended"
+        self._frozen = state_dir / "frozen"
+        self._full = state_dir / "full"
 
     def require_local(self, site: Site) -> None:
         """Drills on real providers are not for this class."""
@@ -48,28 +72,107 @@ class LocalProvider:
 
     def suspended(self, site: str) -> bool:
         """The provider has switched this site off."""
-        return (self._gone / site).exists()
+        return (self._gone / site).is_dir()
+
+    def harmed(self, site: str) -> bool:
+        """It runs, but its provider's API refuses us or its disk is full."""
+        return (self._gone / site).is_file() or (self._full / site).exists()
+
+    def refuse(self, site: str) -> None:
+        """The account is suspended, and nothing happens to what runs. Raises ``Refused`` when it does not run."""
+        self._require_running(site)
+        self._gone.mkdir(mode=0o700, exist_ok=True)
+        self.refusals(site).unlink(missing_ok=True)
+        (self._gone / site).touch(mode=0o600)
+
+    def fill_disk(self, site: str) -> None:
+        """Every write to a file fails from now on, in what the site starts later too: a limit on the size of files
+        stands for a full disk, which fails the same calls with another number."""
+        self._require_running(site)
+        self._full.mkdir(mode=0o700, exist_ok=True)
+        (self._full / site).touch(mode=0o600)
+        self._limit_files(site, 0)
+
+    def make_good(self, site: str) -> None:
+        """Take ``refuse`` and ``fill_disk`` back."""
+        if (self._gone / site).is_file():
+            (self._gone / site).unlink()
+            self.refusals(site).unlink(missing_ok=True)
+        if (self._full / site).exists():
+            self._limit_files(site, resource.RLIM_INFINITY)
+            (self._full / site).unlink()
+
+    def _limit_files(self, site: str, limit_bytes: int) -> None:
+        """Of every process of the site; again until nothing is new, because a child inherits its parent's limit."""
+        done: set[int] = set()
+        while pids := host_processes(self._sites / site) - done:
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    _soft, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+                    resource.prlimit(pid, resource.RLIMIT_FSIZE, (limit_bytes, hard))
+            done |= pids
+
+    def agent_pid(self, site: str) -> int:
+        """The site's agent."""
+        return _agent_pid(self._sites / site)
 
     def refusals(self, site: str) -> Path:
         """Where the provider's API writes down whom it refused."""
         return self._gone / f"{site}.refused"
 
+    def frozen(self, site: str) -> bool:
+        """The provider has paused this site."""
+        return (self._frozen / site).exists()
+
+    def away(self, site: str) -> bool:
+        """Nobody there can answer: switched off or paused."""
+        return self.suspended(site) or self.frozen(site)
+
+    def freeze(self, site: str, *, note: Mapping[str, str]) -> Fault:
+        """Pause it. ``note`` is kept for whoever wakes it. Raises ``Refused`` when it does not run."""
+        self._require_running(site)
+        self._frozen.mkdir(mode=0o700, exist_ok=True)
+        host_dir, stopped = self._sites / site, set[int]()
+        begun_s = _boot_s()
+        # Again until nothing is new: a process that forks between look and signal would stay awake.
+        while victims := host_processes(host_dir) - stopped:
+            _signal_all(victims, signal.SIGSTOP)
+            stopped |= victims
+        fault = Fault(begun_s=begun_s, complete_s=_boot_s(), processes=len(stopped))
+        write_private(self._frozen / site, msgspec.json.encode(dict(note)).decode())
+        return fault
+
+    def frozen_note(self, site: str) -> dict[str, str]:
+        """What ``freeze`` was told to keep."""
+        return msgspec.json.decode((self._frozen / site).read_bytes(), type=dict[str, str])
+
+    def wake(self, site: str, *, agent_last_s: float) -> None:
+        """Everything goes on at once, but for the agent and its supervisor: they wake so much later."""
+        if not self.frozen(site):
+            raise Refused(f"{site} was not frozen", hint="failover status")
+        host_dir = self._sites / site
+        everything = host_processes(host_dir)
+        late = {pid for pid in (_agent_pid(host_dir), _supervisor_pid(host_dir)) if pid} if agent_last_s else set()
+        _signal_all(everything - late, signal.SIGCONT)
+        time.sleep(agent_last_s)
+        _signal_all(late | host_processes(host_dir), signal.SIGCONT)
+        (self._frozen / site).unlink()
+
+    def _require_running(self, site: str) -> None:
+        self.require_local(self._fleet.site(site))
+        if self.away(site) or not (self._sites / site).exists():
+            raise Refused(f"{site} is not running", hint=f"failover drill return {site}")
+
     def kill(self, site: str) -> Fault:
         """Switch it off. Raises ``Refused`` when it is off already."""
-        self.require_local(self._fleet.site(site))
+        self._require_running(site)
         host_dir = self._sites / site
-        if self.suspended(site) or not host_dir.exists():
-            raise Refused(f"{site} is not running", hint=f"failover drill return {site}")
         self._gone.mkdir(mode=0o700, exist_ok=True)
         self.refusals(site).unlink(missing_ok=True)
         victims = host_processes(host_dir)
         begun_s = _boot_s()
         for number in (signal.SIGSTOP, signal.SIGKILL):
-            for pid in victims:
-                try:
-                    os.kill(pid, number)
-                except ProcessLookupError:
-                    continue
+            _signal_all(victims, number)
         killed = len(victims) + stop_host(host_dir)
         # Renamed, not only made unreadable: we may be root, whom no mode stops.
         host_dir.rename(self._gone / site)

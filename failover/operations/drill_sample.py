@@ -76,6 +76,12 @@ class Sampler:
         """The first sight, from ``from_s`` on, of a record with a sync member."""
         return self._wait(lambda seen: bool(seen.record.sync), deadline_s, from_s=from_s)
 
+    def wait_record(
+        self, wanted: Callable[[Record], bool], *, from_s: float, deadline_s: float
+    ) -> RecordSeen | None:
+        """The first sight of a record as ``wanted`` that was in force at ``from_s`` or later."""
+        return self._wait(lambda seen: wanted(seen.record), deadline_s, from_s=from_s)
+
     def _wait(
         self, wanted: Callable[[RecordSeen], bool], deadline_s: float, *, from_s: float = 0.0
     ) -> RecordSeen | None:

@@ -16,11 +16,11 @@ WORKLOAD = "workload.yaml"
 _SHIPPED = Path(failover.__file__).parent.parent / "stacks" / WORKLOAD
 
 
-def init(path: Path, *, block: int) -> tuple[str, ...]:
+def init(path: Path, *, block: int, isolated: bool = False) -> tuple[str, ...]:
     """Write the local fleet at ``path``; returns what was written. Raises ``UsageError`` when it is there already."""
     if path.exists():
         raise UsageError(f"{path} exists already", hint="edit it, or name another one with --fleet")
-    text = _text(block)
+    text = _text(block, isolated)
     fleet, findings = check_fleet_bytes(text.encode(), str(path))
     if fleet is None:
         raise ConfigError(f"the local fleet is not valid: {findings[0].message}")
@@ -52,8 +52,8 @@ def make_trust(fleet: Fleet, folder: Path) -> tuple[str, ...]:
     return tuple(made)
 
 
-def _text(block: int) -> str:
+def _text(block: int, isolated: bool) -> str:
     try:
-        return local_fleet_text(block)
+        return local_fleet_text(block, isolated=isolated)
     except ValueError as error:
         raise UsageError(str(error), hint="--block 10") from error

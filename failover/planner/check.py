@@ -15,7 +15,7 @@ from failover.model.record import Record
 from failover.model.status import Figure, Level, NamesSeen, Status, Verdict
 from failover.planner.check_parts import names_findings, site_findings
 from failover.planner.promote import observers
-from failover.planner.status import record_status, site_status
+from failover.planner.status import record_status, site_status, unprotected_s
 from failover.planner.switchover_steps import is_protected
 from failover.planner.verdict import DOWN, UP, agreed_down
 
@@ -54,6 +54,7 @@ def judge(
         record=record_status(seen.record),
         record_error=seen.record_error,
         findings=findings,
+        unprotected_s=unprotected_s(seen),
     )
     return Verdict(level=level, summary=summary, findings=findings, figures=_figures(view, seen), view=view)
 

@@ -7,7 +7,7 @@ What must never be here: records of the zone.
 from __future__ import annotations
 
 from failover.errors import ConfigError
-from failover.model.fleet import Fleet, Site
+from failover.model.fleet import ISOLATED, Fleet, Site
 from failover.model.secret import FleetSecrets
 from failover.model.spec import File, Ready, ServiceSpec
 from failover.planner.hostspec_net import LOCAL, listen_address
@@ -33,7 +33,8 @@ def dns_service(fleet: Fleet, site: Site, secrets: FleetSecrets) -> ServiceSpec:
 def _config(fleet: Fleet, site: Site, api_key: str) -> str:
     # One machine is one /8 of loopback; elsewhere only the fleet's own hosts. The operator's side reaches a cloud
     # provider's API at the provider, never here.
-    allowed = ["127.0.0.0/8"] if site.kind == LOCAL else ["127.0.0.1", *(other.address for other in fleet.sites)]
+    here = ["127.0.0.0/8", str(ISOLATED)]
+    allowed = here if site.kind == LOCAL else ["127.0.0.1", *(other.address for other in fleet.sites)]
     settings = {
         "launch": "gsqlite3",
         "gsqlite3-database": "{host}/" + ZONE_FILE,

@@ -44,6 +44,12 @@ def record_status(record: Record | None) -> RecordStatus | None:
     return RecordStatus(epoch=record.epoch, primary=record.primary, sync=tuple(record.sync), move=shown)
 
 
+def unprotected_s(seen: FleetSeen) -> float | None:
+    """What the record's primary counted."""
+    look = next((one for one in seen.sites if seen.record and one.site == seen.record.primary_site), None)
+    return None if look is None or look.state is None else look.state.unprotected_s
+
+
 def _unseen(site: Site, look: SiteSeen | None) -> SiteStatus:
     return SiteStatus(
         name=site.name,

@@ -49,6 +49,13 @@ def tiles(report: DrillReport) -> list[Tile]:
         (Measure.DEAD_CALLS, count(report.dead_side.calls), report.dead_side.calls == 0),
         (Measure.REPROTECTED, duration(report.reprotected_s), None),
     ]
+    if report.unprotected_s:
+        figures.append((Measure.UNPROTECTED, duration(report.unprotected_s), None))
+    if (old := report.old_side).asked:
+        figures += [
+            (Measure.STALE_READS, f"{count(old.stale_reads)} of {count(old.asked)} asks", old.stale_reads == 0),
+            (Measure.WRITES_ALONE, count(old.writes_alone), old.writes_alone == 0),
+        ]
     held = {objective.name: objective.held for objective in report.objectives}
     return [Tile(name=name, value=value, good=_good(value, good, held.get(name))) for name, value, good in figures]
 

@@ -58,6 +58,8 @@ def status_text(view: Status) -> str:
     proven = view.proven_restore_age_s
     restore = "last proven restore: " + ("unknown" if proven is None else f"{format_duration(proven)} ago")
     head_line = f"{view.fleet}: {view.status}: {view.summary}"
+    if view.unprotected_s:
+        told += f"\nunprotected: {format_duration(view.unprotected_s)} since this primary's agent started"
     return f"{head_line}\n{table(rows)}{told}\n{restore}\n{findings_text(view.findings)}"
 
 

@@ -6,13 +6,17 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from tests.bench import campaign, crashpoints, moves, times
+from tests.bench import campaign, crashpoints, faults, moves, times
 
 BENCHES: dict[str, tuple[Callable[..., int], int]] = {
     "switchover": (moves.switchover, 30),
     "crash": (moves.crash, 20),
     "campaign": (campaign.campaign, 200),
     "crashpoints": (crashpoints.crashpoints, crashpoints.ALL),
+    "freeze": (faults.freeze, 10),
+    "standby": (faults.standby, 5),
+    "partition": (faults.partition, 5),
+    "slow": (faults.slow, 5),
     "fleet": (times.fleet_times, 3),
     "startup": (times.startup, 15),
     "deploy-kills": (times.deploy_kills, 20),

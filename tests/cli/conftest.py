@@ -12,7 +12,10 @@ from failover.cli.app import main
 from tests.cli.golden import plain
 from tests.fakes.wired import Memory, memory
 
-MODULES = ("changing", "stack_commands", "look_commands", "journal_commands", "journal_group", "schedule_group")
+MODULES = (
+    "changing", "stack_commands", "look_commands", "drill_commands", "journal_commands", "journal_group",
+    "schedule_group",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,15 @@ CALLS = {
     "check-unknown-site": ["check", "nowhere"],
     "check-bad-format": ["check", "--format", "xml"],
     "bad-format": ["switchover", "--to", "beta", "--dry-run", "--format", "pdf"],
+    "drill-unknown-kind": ["drill", "earthquake", "alpha"],
+    "drill-unknown-site": ["drill", "freeze", "nowhere"],
+    "drill-bad-way": ["drill", "partition", "alpha", "--way", "sideways"],
+    "drill-bad-only": ["drill", "partition", "alpha", "--only", "alpha"],
+    "drill-bad-stalls": ["drill", "slow", "alpha", "--stalls", "99"],
+    "drill-bad-rtt": ["drill", "slow", "alpha", "--rtt", "40"],
+    "drill-links-refused": ["drill", "partition", "alpha"],
+    "drill-links-refused-json": ["--json", "drill", "slow", "beta"],
+    "drill-same-site": ["drill", "stop-midway", "alpha"],
     "schedule-bad-duration": ["schedule", "install", "--every", "60", "--print"],
 }
 
@@ -56,7 +65,7 @@ def test_golden(name: str, failover: Failover, world: Memory) -> None:
     same(name, failover(*CALLS[name]).text())
 
 
-USAGE = [[], ["--help"], ["journal", "--help"], ["nope"], ["switchover"]]
+USAGE = [[], ["--help"], ["drill", "--help"], ["journal", "--help"], ["nope"], ["switchover"]]
 
 
 @pytest.mark.parametrize("words", USAGE)

@@ -68,16 +68,25 @@ class LocalFleet:
             )
         return ran
 
-    def init(self) -> None:
-        self.run("init", "--local", "--block", str(self.block))
+    def init(self, *words: str) -> None:
+        self.run("init", "--local", "--block", str(self.block), *words)
 
     def deploy(self) -> Ran:
         return self.run("deploy", "--yes")
 
-    def drill(self, kind: str, site: str, *, rate: int = 120, seconds: float = 8.0, seed: int = 1) -> dict[str, Any]:
+    def drill(
+        self,
+        kind: str,
+        site: str,
+        *,
+        rate: int = 120,
+        seconds: float = 8.0,
+        seed: int = 1,
+        more: tuple[str, ...] = (),
+    ) -> dict[str, Any]:
         """The report. A missed objective (exit 4) is the caller's to judge."""
-        words = ("--json", "drill", kind, site, "--rate", str(rate), "--for", f"{seconds}s", "--seed", str(seed))
-        ran = self.run(*words, status=None)
+        words = ("--json", "drill", kind, site, "--rate", str(rate), "--for", f"{seconds}s", "--seed", str(seed), *more)
+        ran = self.run(*words, status=None, timeout_s=seconds + 150)
         assert ran.status in (0, 4), f"drill {kind} {site}: exit {ran.status}\n{ran.out}\n{ran.err}"
         return ran.json
 
@@ -105,3 +114,6 @@ class LocalFleet:
             for site in SITES:
                 if parent.exists():
                     stop_host(parent / site)
+                    namespace = parent / site / "netns"
+                    if namespace.exists():
+                        subprocess.run(["ip", "netns", "del", namespace.read_text()], check=False, timeout=10)

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from infra.local.plugin import network
 from infra.names import HOST_IDENTITY, host_id
 from infra.processes import start_ticks
 
@@ -51,6 +52,8 @@ def create(bootstrap: dict[str, object], *, within_s: float = READY_WITHIN_S) ->
     with _alone(host_dir):
         _refuse_foreign(host_dir, bootstrap)
         if not alive(host_dir):
+            # First: without a route of its own the address may be anybody's, or that of a proxy that takes everything.
+            _make_network(host_dir, address)
             if _accepts(address, port):
                 raise HostProblem(f"{address}:{port} is in use by something that is not a host of this folder")
             _write_bootstrap(host_dir, bootstrap)
@@ -72,6 +75,7 @@ def remove(host_dir: Path, *, fleet: str, site: str) -> bool:
         if there:
             _refuse_foreign(host_dir, {"fleet": fleet, "site": site})
             _stop(host_dir)
+            network.remove(str((_bootstrap_of(host_dir) or {}).get("address", "127.0.0.1")))
             # The bootstrap says whose folder this is: it goes last, so that a killed removal can be taken up.
             for entry in host_dir.iterdir():
                 if entry.name != "bootstrap.json":
@@ -80,6 +84,14 @@ def remove(host_dir: Path, *, fleet: str, site: str) -> bool:
             host_dir.rmdir()
         lock.unlink(missing_ok=True)
     return there
+
+
+def _make_network(host_dir: Path, address: str) -> None:
+    try:
+        host_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        network.make(host_dir, address)
+    except network.NetworkProblem as problem:
+        raise HostProblem(f"no network for {address}: {problem}") from problem
 
 
 def _bootstrap_of(host_dir: Path) -> dict[str, object] | None:
@@ -94,7 +106,8 @@ def _bootstrap_of(host_dir: Path) -> dict[str, object] | None:
 def _refuse_foreign(host_dir: Path, wanted: dict[str, object]) -> None:
     known = _bootstrap_of(host_dir)
     if known is None:
-        if host_dir.exists() and any(entry.name not in ("run", "log") for entry in host_dir.iterdir()):
+        ours = ("run", "log", network.NAMESPACE_FILE)
+        if host_dir.exists() and any(entry.name not in ours for entry in host_dir.iterdir()):
             raise HostProblem(f"{host_dir} holds files but no bootstrap: it is not a host of ours")
         return
     keys = HOST_IDENTITY if alive(host_dir) and "token" in wanted else ("fleet", "site")

@@ -90,6 +90,18 @@ def test_the_error_lists_them_and_never_shows_a_secret(tmp_path: Path) -> None:
     assert f"{file}:6:" in str(caught.value)
 
 
+def test_a_mark_is_read_and_its_mistakes_are_found(tmp_path: Path) -> None:
+    mark = load_workload(SHIPPED).mark
+    assert mark is not None
+    assert (mark.keep, mark.stale, mark.request.accept) == ("json:id", (404,), (200,))
+    file = tmp_path / "workload.yaml"
+    text = SHIPPED.read_text().replace("/api/posts/{mark}", "/api/posts/1").replace("keep: json:id", "keep: id")
+    file.write_text(text.replace("  stale: [404]\n", ""))
+    workload, findings = check_workload(file)
+    assert workload is None
+    assert {finding.code for finding in findings} == {"no-mark", "bad-place", "missing-key"}
+
+
 def test_a_misspelt_name_is_answered_with_the_right_one(tmp_path: Path) -> None:
     file = tmp_path / "workload.yaml"
     file.write_text(SHIPPED.read_text().replace("Bearer {token}", "Bearer {tokem}"))
