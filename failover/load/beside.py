@@ -47,10 +47,13 @@ class Beside:
 
     def streams(self) -> Iterator[asyncio.Task[None]]:
         """Hold every stream open until its task is cancelled."""
+        holder = 0
         for stream in self._workload.streams:
             compiled = Compiled(stream.request)
-            for number in range(stream.clients):
-                yield asyncio.create_task(self._hold(compiled, self._clients[number % len(self._clients)]))
+            for _ in range(stream.clients):
+                client = self._clients[holder % len(self._clients)]
+                yield asyncio.create_task(self._hold(compiled, client, holder))
+                holder += 1
 
     async def uploads(self, group: asyncio.TaskGroup, upload: Upload, *, started_s: float) -> None:
         """Begin one every ``every_s`` until cancelled; those on their way go on in ``group``."""
@@ -62,7 +65,7 @@ class Beside:
             group.create_task(self._send(compiled, upload, number))
             number += 1
 
-    async def _hold(self, compiled: Compiled, client: Client) -> None:
+    async def _hold(self, compiled: Compiled, client: Client, holder: int) -> None:
         number = 0
         while True:
             path, headers = client.fill(compiled, number=str(number))
@@ -83,7 +86,7 @@ class Beside:
             finally:
                 self._ledger.add(
                     StreamDone(
-                        client=client.number, asked_s=round(asked_s, 6), opened_s=round(opened_s, 6),
+                        holder=holder, asked_s=round(asked_s, 6), opened_s=round(opened_s, 6),
                         ended_s=round(self._clock(), 6), why=why, status=status,
                     )
                 )  # fmt: skip

@@ -96,10 +96,10 @@ class RequestDone(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
 
 
 class StreamDone(msgspec.Struct, frozen=True, kw_only=True, tag_field="line", tag="stream"):
-    """One opening of a stream. ``opened_s`` 0: it was not opened. ``why`` it ended: "ended" (by the server), "lost",
-    "stopped" (the load was over); not opened: "status" or "connect"."""
+    """One opening of the stream that ``holder`` keeps open. ``opened_s`` 0: it was not opened. ``why`` it ended:
+    "ended" (by the server), "lost", "stopped" (the load was over); not opened: "status" or "connect"."""
 
-    client: int
+    holder: int
     asked_s: float
     opened_s: float
     ended_s: float

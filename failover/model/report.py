@@ -114,6 +114,26 @@ class Phase(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
 
 
+class StreamFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """Streams held open all the time. ``ended``: by the other side, in a move or else, and opened again; ``refused``:
+    openings that failed; ``longest_away_s``: the longest any of them was not open."""
+
+    held: int
+    ended: int
+    refused: int
+    open_at_end: int
+    longest_away_s: float
+
+
+class UploadFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """Slow uploads, each sent once."""
+
+    sent: int
+    acknowledged: int
+    failed: int
+    longest_s: float
+
+
 class Measure(StrEnum):
     """Names of the measures every drill may have an objective for. An objective with one of these names also decides
     whether the figure of that name on the report's page is shown as good or bad."""
@@ -148,7 +168,8 @@ class Objective(msgspec.Struct, frozen=True, kw_only=True):
 class DrillReport(msgspec.Struct, frozen=True, kw_only=True):
     """All of it. ``fault_s``: when the fault (or the order to move) came, in seconds since the start; ``remarks``:
     sentences a reader must see beside the figures (a starved generator, a ledger cut short). ``unprotected_s``: how
-    long under load no second provider had what was acknowledged; "0 lost" is promised for the rest of the time."""
+    long under load no second provider had what was acknowledged; "0 lost" is promised for the rest of the time.
+    ``promise``: what the app's class lets a plan promise; ``streams`` and ``uploads`` where the workload held any."""
 
     schema: str = SCHEMA
     id: str
@@ -176,6 +197,9 @@ class DrillReport(msgspec.Struct, frozen=True, kw_only=True):
     remarks: tuple[str, ...] = ()
     unprotected_s: float | None = None
     old_side: OldSide = OldSide()
+    promise: str = ""
+    streams: StreamFigures | None = None
+    uploads: UploadFigures | None = None
 
 
 class LatencyPoint(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

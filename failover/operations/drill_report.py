@@ -10,11 +10,13 @@ import msgspec
 
 from failover.errors import Unreachable
 from failover.load import check
+from failover.load.beside_figures import stream_figures, upload_figures
 from failover.load.figures import series
 from failover.load.ledger import Ledger, read_ledger
 from failover.load.timeline import acknowledged_instants, load_figures, recovery_s, write_pause
 from failover.load.workload_file import load_workload
 from failover.load.writable import writable_at_once
+from failover.model.fleet import PROMISE, AppClass
 from failover.model.report import (
     DnsFigures,
     DrillReport,
@@ -68,7 +70,7 @@ def make_report(
     """Judge and write ``report.json`` and ``report.html`` into the drill's folder."""
     ledger = read_ledger(gathered.folder / "ledger.jsonl.zst")
     measured = _measure(wired, ask, gathered, sampler, ledger)
-    objectives = _objectives(ask, gathered, measured)
+    objectives = (*_objectives(wired, ask, gathered, measured), *_beside(ask, ledger))
     report = DrillReport(
         id=drill_id,
         kind=ask.kind,
@@ -103,6 +105,9 @@ def make_report(
         remarks=(*gathered.remarks, *_remarks(ledger)),
         unprotected_s=gathered.unprotected_s,
         old_side=measured.old_side,
+        promise=PROMISE[wired.fleet.app.promise],
+        streams=stream_figures(ledger.streams),
+        uploads=upload_figures(ledger.uploads),
     )
     until_s = gathered.loaded_s + ask.duration_s
     drawn = series(ledger, from_s=gathered.loaded_s, until_s=until_s, marks=gathered.marks)
@@ -193,12 +198,13 @@ def _phases(gathered: Gathered, recovery: float | None) -> list[Phase]:
     return phases
 
 
-def _objectives(ask: DrillAsk, gathered: Gathered, measured: Measured) -> tuple[Objective, ...]:
+def _objectives(wired: Wired, ask: DrillAsk, gathered: Gathered, measured: Measured) -> tuple[Objective, ...]:
     always = [
         exactly(Measure.LOST, limit=0, measured=measured.stored.lost),
         exactly(Measure.DUPLICATED, limit=0, measured=measured.stored.duplicated),
         exactly(Measure.WRITABLE, limit=1, measured=measured.writable),
     ]
+    start_s = _start_s(wired)
     planned = ask.kind in _PLANNED and gathered.epoch_after != gathered.epoch_before
     if planned:
         always += [exactly(Measure.ERRORS_UNRETRIED, limit=0, measured=measured.figures.first_attempt_failed)]
@@ -211,13 +217,14 @@ def _objectives(ask: DrillAsk, gathered: Gathered, measured: Measured) -> tuple[
             always += [at_most(Measure.PAUSE, limit=limit_ms, measured=measured.pause.longest, unit="ms")]
     if ask.kind == "switchover":
         always += [
-            at_most(Measure.PAUSE, limit=_MOVE_MS, measured=measured.pause.longest, unit="ms"),
+            at_most(Measure.PAUSE, limit=_MOVE_MS + start_s * 1000, measured=measured.pause.longest, unit="ms"),
             at_most(Measure.UNPROTECTED, limit=0, measured=gathered.unprotected_s, unit="s"),
         ]
     if ask.kind in ("kill", "refuse", "egress"):
         always += [exactly(Measure.DEAD_CALLS, limit=0, measured=gathered.dead_side.calls)]
     if ask.kind in _TAKES_OVER and gathered.primary_before == ask.site:
-        always += [at_most(Measure.RECOVERY, limit=_TAKES_OVER[ask.kind], measured=measured.recovery_s, unit="s")]
+        limit_s = _TAKES_OVER[ask.kind] + start_s
+        always += [at_most(Measure.RECOVERY, limit=limit_s, measured=measured.recovery_s, unit="s")]
     elif ask.kind in _STALLS:
         always += [at_most(Measure.PAUSE, limit=_STALLS[ask.kind], measured=measured.pause.longest, unit="ms")]
     if gathered.woken_moves is not None:
@@ -230,6 +237,22 @@ def _objectives(ask: DrillAsk, gathered: Gathered, measured: Measured) -> tuple[
     if ask.kind == "return":
         always += [at_most(Measure.REPROTECTED, limit=60, measured=measured.reprotected_s, unit="s")]
     return tuple(always)
+
+
+def _start_s(wired: Wired) -> float:
+    """An app that starts with its primary starts within the pause: its edge may hold as long as the fleet file says."""
+    return wired.fleet.timing.hold_budget_s if wired.fleet.app.promise is AppClass.G3 else 0.0
+
+
+def _beside(ask: DrillAsk, ledger: Ledger) -> list[Objective]:
+    """Streams may end, and must be open again; in a planned move no upload fails."""
+    streams, uploads = stream_figures(ledger.streams), upload_figures(ledger.uploads)
+    found = []
+    if streams is not None:
+        found.append(exactly("streams not open again", limit=0, measured=streams.held - streams.open_at_end))
+    if uploads is not None and ask.kind == "switchover":
+        found.append(exactly("slow uploads failed", limit=0, measured=uploads.failed))
+    return found
 
 
 def _versions() -> dict[str, str]:

@@ -10,7 +10,18 @@ from html import escape
 
 from failover.model.report import DrillReport
 from failover.render.report_style import CSS
-from failover.render.report_words import UNKNOWN, Tile, count, duration, limit, measured, quantity, tiles, verdict
+from failover.render.report_words import (
+    UNKNOWN,
+    Tile,
+    beside,
+    count,
+    duration,
+    limit,
+    measured,
+    quantity,
+    tiles,
+    verdict,
+)
 
 NO_PLOTS = "The plots need matplotlib: <code>pip install 'failover[report]'</code>. All figures are below."
 
@@ -34,6 +45,7 @@ def page(report: DrillReport, plots: Sequence[tuple[str, str]] | None) -> str:
         _section("Load", _load_rows(report)),
         _section("Ledger against the final primary", _ledger_rows(report)),
         _section("Move", _move_rows(report)),
+        _section("App", beside(report)),
         _section("Phases", [(one.name, f"{one.seconds:.3f} s from {one.started_s:.3f} s") for one in report.phases]),
         _section("Versions", sorted(report.versions.items())),
         "</div>",

@@ -98,6 +98,18 @@ def duration(seconds: float | None) -> str:
     return f"{seconds:.2f} s" if 1 <= seconds < 10 else format_duration(seconds)
 
 
+def beside(report: DrillReport) -> list[tuple[str, str]]:
+    """The promise of the app's class, and what was held open beside the requests. Empty where there was nothing."""
+    rows = [("promise", report.promise)] if report.promise else []
+    if (streams := report.streams) is not None:
+        ended = f"{count(streams.ended)} ended and were opened again, away {duration(streams.longest_away_s)} at most"
+        rows.append(("streams", f"{count(streams.held)} held; {ended}; {count(streams.refused)} openings refused"))
+    if (uploads := report.uploads) is not None:
+        slowest = f"the longest took {duration(uploads.longest_s)}"
+        rows.append(("slow uploads", f"{count(uploads.sent)} sent, {count(uploads.failed)} failed; {slowest}"))
+    return rows
+
+
 def _in_short(report: DrillReport) -> str:
     gone = count(report.ledger.lost) if report.ledger.lost else "none"
     lost = f"{count(report.ledger.acknowledged_writes)} writes acknowledged, {gone} lost"

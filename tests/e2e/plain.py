@@ -23,8 +23,34 @@ def plain_text(text: str) -> str:
     return text
 
 
+def plain_workload(text: str) -> str:
+    """Beside its requests: streams held open, and an upload of eight seconds begun every two."""
+    beside = """streams:
+  - method: GET
+    path: /api/events
+    accept: [200]
+    clients: 4
+
+uploads:
+  - method: POST
+    path: /api/media
+    headers: {Authorization: "Bearer {token}", Idempotency-Key: "{id}", Content-Type: image/gif}
+    begins: GIF89a
+    size_bytes: 200000
+    takes: 8s
+    every: 2s
+    accept: [201]
+
+"""
+    before, mark, after = text.partition("# Headers of an answer that name the primary")
+    assert mark
+    return before + beside + mark + after
+
+
 def plain_fleet(one: LocalFleet) -> None:
     """``init``, and the app declared anew."""
     one.init()
     one.file.write_text(plain_text(one.file.read_text()))
+    workload = one.folder / "workload.yaml"
+    workload.write_text(plain_workload(workload.read_text()))
     one.run("validate")

@@ -192,3 +192,49 @@ def test_a_version_that_aborts_on_a_release_holds_nothing(holding: Holding, monk
             assert (await edges.client("alpha").ask()).served_by == "alpha"
 
     asyncio.run(scenario())
+
+
+def test_a_quiesce_waits_for_slow_requests_and_everybody_else_is_served(holding: Holding) -> None:
+    async def scenario() -> None:
+        async with holding() as edges:
+            edges.move_to("alpha")
+            await opened(edges, "alpha")
+            place = edges.site("alpha")
+            reader, writer = await asyncio.open_connection(place.address, place.ports.edge)
+            writer.write(b"POST /upload HTTP/1.1\r\nHost: app.test\r\nContent-Length: 200000\r\n\r\n" + b"x" * 100_000)
+            await writer.drain()
+            await asyncio.sleep(0.2)
+            quiet = asyncio.create_task(tell(edges, "quiesce", "alpha", wait_s=5.0))
+            await asyncio.sleep(0.2)
+            assert (await edges.client("beta").ask(within_s=1.0)).served_by == "alpha"
+            poll = asyncio.create_task(edges.client("alpha").ask("/poll"))
+            await asyncio.sleep(0.3)
+            assert not poll.done(), "a slow request that comes now waits for the other side"
+            assert not quiet.done(), "the upload is waited for"
+            writer.write(b"x" * 100_000)
+            assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 200")
+            answers = await asyncio.wait_for(quiet, 2.0)
+            assert [(answer.state, answer.in_flight) for answer in answers] == [("open", 0), ("open", 0)]
+            assert not poll.done()
+            await opened(edges, "alpha")
+            assert (await poll).status == 200
+            writer.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_slow_request_past_its_budget_is_counted(holding: Holding) -> None:
+    async def scenario() -> None:
+        async with holding() as edges:
+            edges.move_to("alpha")
+            await opened(edges, "alpha")
+            place = edges.site("alpha")
+            _, writer = await asyncio.open_connection(place.address, place.ports.edge)
+            writer.write(b"POST /upload HTTP/1.1\r\nHost: app.test\r\nContent-Length: 200000\r\n\r\n" + b"x" * 100_000)
+            await writer.drain()
+            await asyncio.sleep(0.2)
+            answers = await tell(edges, "quiesce", "alpha", wait_s=0.3)
+            assert [answer.in_flight for answer in answers] == [1, 0]
+            writer.close()
+
+    asyncio.run(scenario())
