@@ -61,7 +61,7 @@ class HttpHold:
         but no slow request passes, and those on their way are waited for; ``in_flight`` then counts these alone."""
         slow = state == "quiesce"
         async with self._turn:
-            change = self._hold if state == "hold" else partial(self._open, primary, slow=not slow)
+            change = self._hold if state == "hold" else partial(self._open, primary, fresh_until_s, slow=not slow)
             seen = await asyncio.to_thread(change)
         until_s = _boottime_s() + wait_s
         while (seen.slow if slow else seen.in_flight) and _boottime_s() < until_s:
@@ -86,13 +86,17 @@ class HttpHold:
             self._check_version(talk)
             return _limit(talk, _seen(talk), dict.fromkeys(_LISTENERS, 0))
 
-    def _open(self, primary: str, *, slow: bool) -> _Seen:
+    def _open(self, primary: str, fresh_until_s: float, *, slow: bool) -> _Seen:
         """Turn to the primary first, so that nobody who was held goes the old way."""
         with self._socket.conversation() as talk:
             self._check_version(talk)
             seen = _seen(talk)
             here = primary == self._site
             self._turn_to(talk, seen, primary)
+            # HAProxy compares with its wall clock; a step of that clock is outlived by the next renewal.
+            fresh_ms = int((time.time() + fresh_until_s - _boottime_s()) * 1000)
+            _told(talk, "experimental-mode on")
+            _told(talk, f"set var proc.fresh int({fresh_ms})")
             wanted = 0 if here and not seen.app_up else _OPEN_MAXCONN
             limits = dict.fromkeys(_LISTENERS, wanted)
             limits["inner-slow"] = wanted if slow else 0

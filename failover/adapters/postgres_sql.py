@@ -39,7 +39,8 @@ select json_build_object(
 ) from (select pg_is_in_recovery() as is) r
 """
 _END = (
-    "select pg_terminate_backend(pid), backend_type || ' ' || coalesce(application_name, '') "
+    "select pg_terminate_backend(pid), concat(backend_type, ' ', nullif(application_name, '') || ' ', "
+    "'of ' || usename || ' from ' || client_addr || ', ', state, ' since ' || date_trunc('ms', now() - state_change)) "
     "from pg_stat_activity where "
 )
 
@@ -139,7 +140,8 @@ class KeeperSession:
         )
 
     async def end_writers(self) -> tuple[str, ...]:
-        """Terminate sessions with an open write transaction."""
+        """Terminate sessions with an open write transaction; what was ended, in words. Never the statement itself:
+        its text may hold what only the app should know."""
         rows = await self.rows(_END + "backend_xid is not null and pid <> pg_backend_pid()")
         return tuple(str(row[1]) for row in rows)
 

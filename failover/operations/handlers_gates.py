@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from failover.engine.handler import Context, Looked, See
 from failover.errors import FailoverError, Undone
+from failover.model.fleet import AppClass
 from failover.model.observation import AgentState, GateFacts
 from failover.model.plan import AwaitDrained, HoldGates, QuiesceApp, ReleaseGates
 from failover.operations.session import CALL_S, Session, at_once, within
@@ -85,7 +86,8 @@ class HoldGatesHandler:
             )
 
         gates = at_once(action.sites, hold)
-        not_held = [name for name, gate in gates.items() if gate.state != "hold"]
+        plain = self._session.wired.fleet.app.promise is AppClass.G4  # has no gate to ask
+        not_held = [name for name, gate in gates.items() if gate.state != "hold" and not plain]
         if not_held:
             raise Undone(f"the gates at {', '.join(not_held)} did not close", hint="failover status")
         self._session.idle_writers = frozenset(name for name, gate in gates.items() if gate.open_writes == 0)

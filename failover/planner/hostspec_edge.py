@@ -19,7 +19,7 @@ from __future__ import annotations
 from failover.errors import ConfigError
 from failover.model.fleet import AppClass, Fleet, Service, Site
 from failover.model.spec import File, Ready, ServiceSpec
-from failover.planner.hostspec_hold import MAXCONN_ALL, MAXCONN_PUBLIC, held_part, routes
+from failover.planner.hostspec_hold import MAXCONN_ALL, MAXCONN_PUBLIC, NOT_FRESH_YET, STALE, held_part, routes
 from failover.planner.hostspec_net import LOCAL, all_local, listen_address
 
 CONFIG_FILE = "run/edge.cfg"
@@ -40,6 +40,7 @@ def edge_service(fleet: Fleet, site: Site) -> ServiceSpec:
     held = holds_requests(fleet)
     parts = [_general(site, held), _public(fleet, site), _site(fleet, site, held), _app(fleet, site)]
     if held:
+        parts[0] = parts[0].replace("\n\ndefaults", f"\n{NOT_FRESH_YET}\n\ndefaults", 1)
         parts.append(held_part(fleet, site, _streams_servers(fleet, site)))
     text = "\n\n".join(parts) + "\n"
     return ServiceSpec(
@@ -147,7 +148,7 @@ def _app(fleet: Fleet, site: Site) -> str:
     if holds_requests(fleet):
         downinter = "100ms"  # the whole hold may be waiting for this process to come up
         # Behind the hold an answer has passed two frontends: only the one that served names itself.
-        own = f"  http-request del-header X-Edge-Final\n  http-response set-header X-Served-By {site.name}\n"
+        own = f"{STALE}\n  http-request del-header X-Edge-Final\n  http-response set-header X-Served-By {site.name}\n"
     return f"""backend app
   mode http
   balance roundrobin

@@ -8,6 +8,7 @@ who waits sits in its backlog (facts: traffic 2.2; a hold at the outer listener 
 - **Who was held goes to the new primary**, from either side: behind the hold a request at a standby goes on to the
   primary's ``forward`` port, marked by a TLV of PROXY v2 that no client can write.
 - **No loop.** A marked request is served where it arrives, or held there.
+- **What serves here is fresh**: past the instant the agent gave, this site's processes are asked nothing.
 - **A body is whole before it counts**: a small one sent slowly waits here, not in the app.
 """
 
@@ -24,6 +25,10 @@ BUFFERED_BYTES = 14000
 # Longest wait in a backlog: quiesce, hold and the start of the app at the other side.
 _HOLD_S = 120
 _REQUEST_S = 30
+# Asked for each request, so that a host that was frozen answers nothing of the past when it wakes (safety E1): the
+# agent renews the instant while it has fresh evidence of who is primary. Only the agent could hold, so this refuses.
+NOT_FRESH_YET = "  set-var proc.fresh int(0)"
+STALE = "  http-request return status 503 hdr Retry-After 1 if { date(0,ms),sub(proc.fresh) gt 0 }"
 LISTENERS = ("inner", "inner-slow", "inner-stream")
 
 
@@ -111,5 +116,6 @@ def _streams(servers: str) -> str:
   http-reuse never
   timeout connect 1s
   timeout server 1h
+{STALE}
   http-request del-header X-Edge-Final
 {servers}"""

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from tests.bench import campaign, crashpoints, faults, moves, times
+from tests.bench import campaign, crashpoints, faults, moves, plain, times
 
 BENCHES: dict[str, tuple[Callable[..., int], int]] = {
     "switchover": (moves.switchover, 30),
@@ -17,6 +17,7 @@ BENCHES: dict[str, tuple[Callable[..., int], int]] = {
     "standby": (faults.standby, 5),
     "partition": (faults.partition, 5),
     "slow": (faults.slow, 5),
+    "g3": (plain.g3, 10),
     "fleet": (times.fleet_times, 3),
     "startup": (times.startup, 15),
     "deploy-kills": (times.deploy_kills, 20),
