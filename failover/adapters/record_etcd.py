@@ -109,9 +109,14 @@ class EtcdRecordStore:
         grant = decode(self._ask("/v3/lease/grant", {"TTL": str(whole_s)}, end - boottime()), Granted).ID
         value = encode_lease(LeaseValue(owner=owner, since=utc_text(datetime.now(UTC)), ttl_s=ttl_s))
         key = self._lease_key(name)
+        last = self._last_key(name)
         txn = {
             "compare": [{"key": key, "target": "CREATE", "result": "EQUAL", "create_revision": "0"}],
-            "success": [{"request_put": {"key": key, "value": b64(value), "lease": str(grant)}}],
+            "success": [
+                {"request_range": {"key": last}},
+                {"request_put": {"key": key, "value": b64(value), "lease": str(grant)}},
+                {"request_put": {"key": last, "value": b64(value)}},
+            ],
             "failure": [{"request_range": {"key": key}}],
         }
         try:
@@ -126,7 +131,10 @@ class EtcdRecordStore:
                 raise self._held(name, found[0][0])
             raise LeaseHeld(f"another one took the lease {name!r} at this moment", where=self._prefix + name)
         token = f"{grant}:{answer.header.revision}"
-        return Lease(name=name, owner=owner, token=token, ttl_s=ttl_s)
+        before = pairs(answer)[0]
+        return Lease(
+            name=name, owner=owner, token=token, ttl_s=ttl_s, after=self._view(name, before[0]) if before else None
+        )
 
     def renew(self, lease: Lease, *, deadline_s: float) -> None:
         """See the port."""
@@ -138,9 +146,16 @@ class EtcdRecordStore:
         self._require(lease, end - boottime())
 
     def release(self, lease: Lease, *, deadline_s: float) -> None:
-        """See the port."""
-        grant, _ = _token(lease)
-        self._revoke(grant, deadline_s)
+        """See the port. First its trace is taken away, which only a lease that was never given back leaves."""
+        end = boottime() + deadline_s
+        grant, created = _token(lease)
+        last = self._last_key(lease.name)
+        txn = {
+            "compare": [{"key": last, "target": "MOD", "result": "EQUAL", "mod_revision": str(created)}],
+            "success": [{"request_delete_range": {"key": last}}],
+        }
+        granted(self._voters.ask("/v3/kv/txn", msgspec.json.encode(txn), deadline_s=deadline_s))
+        self._revoke(grant, max(0.1, end - boottime()))
 
     def holder(self, *, name: str, deadline_s: float) -> LeaseView | None:
         """See the port."""
@@ -246,6 +261,10 @@ class EtcdRecordStore:
 
     def _lease_key(self, name: str) -> str:
         return b64(f"{self._prefix}leases/{name}".encode())
+
+    def _last_key(self, name: str) -> str:
+        """Who had the lease last; no lease is on it, so that it outlives one that ran out."""
+        return b64(f"{self._prefix}lease-holders/{name}".encode())
 
     def _view(self, name: str, pair: Pair) -> LeaseView:
         value = decode_lease(pair.value, where=f"{self._prefix}leases/{name}")

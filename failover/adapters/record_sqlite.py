@@ -108,7 +108,11 @@ class SqliteRecordStore:
                     where=str(self._path),
                     hint="wait for that run to end; when its process is gone the lease expires by itself",
                 )
-            lease = Lease(name=name, owner=owner, token=secrets.token_hex(8), ttl_s=ttl_s)
+            # A lease that was given back left no row; one that ran out did.
+            row = connection.execute("SELECT value FROM lease WHERE name = ?", (name,)).fetchone()
+            old = None if row is None else decode_lease(row[0], where=str(self._path))
+            after = None if old is None else LeaseView(name=name, owner=old.owner, since=old.since)
+            lease = Lease(name=name, owner=owner, token=secrets.token_hex(8), ttl_s=ttl_s, after=after)
             connection.execute(
                 "INSERT OR REPLACE INTO lease VALUES (?, ?, ?, ?, ?)",
                 (name, lease.token, encode_lease(value), self._boot, self._now() + ttl_s),

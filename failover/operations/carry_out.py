@@ -63,7 +63,9 @@ def carry_out(
     """Do it. Raises ``Refused`` when it is not approved, ``LeaseHeld`` when another run is at work, and what the
     engine raises when a run stops (``Undone``, ``Resumable``, ``Interrupted``)."""
     owner = this_process()
-    with run_lease(wired, owner=f"{owner}, {wish.verb}", clock=BootClock(), record_needed=needs_record(wish)) as guard:
+    with run_lease(
+        wired, owner=f"{owner}, {wish.verb}", clock=BootClock(), record_needed=needs_record(wish), tell=watch.note
+    ) as guard:
         while True:
             plan = decide(wired, wish, look(wired))
             if isinstance(plan, Refusal):
@@ -161,6 +163,8 @@ def _execute(wired: Wired, plan: Plan, guard: RunGuard, watch: Watch, interrupt:
     lease = guard.lease
     token = lease.token if lease is not None else ""
     claim = wired.journal.begin(plan=plan, owner=this_process(), lease_token=token)
+    if guard.took_over:
+        wired.journal.note(claim, text=guard.took_over)
     tools = tools_of(wired, guard, watch, interrupt, resumed=False)
     return execute(plan, claim=claim, tools=tools)
 

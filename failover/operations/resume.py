@@ -20,7 +20,8 @@ def resume(wired: Wired, run: str, *, undo: bool, watch: Watch, interrupt: Inter
     plan = wired.journal.plan(run)
     owner = this_process()
     needed = plan.verb not in _WITHOUT_RECORD
-    with run_lease(wired, owner=f"{owner}, resume {run}", clock=BootClock(), record_needed=needed) as guard:
+    told = f"{owner}, resume {run}"
+    with run_lease(wired, owner=told, clock=BootClock(), record_needed=needed, tell=watch.note) as guard:
         tools = tools_of(wired, guard, watch, interrupt, resumed=True)
         result = go_on(run, owner=owner, undo=undo, tools=tools)
         return report(wired, plan, result, watch)

@@ -10,7 +10,7 @@ import fcntl
 import os
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +22,7 @@ from failover.engine.lease import FLEET, FleetLease
 from failover.errors import LeaseHeld, Unreachable
 from failover.model.units import utc_text
 from failover.operations.wired import Wired
-from failover.ports.record import Lease
+from failover.ports.record import Lease, LeaseView
 
 TTL_S = 15.0
 _EXPIRY_SLACK_S = 5.0
@@ -41,13 +41,19 @@ class _Holder(msgspec.Struct, frozen=True, kw_only=True):
 class RunGuard:
     """The engine's guard. Before the record's lease is held, the file lock is all there is to lose, and it is not."""
 
-    def __init__(self, wired: Wired, owner: str, clock: Clock, stack: ExitStack, lock: _LockFile) -> None:
+    def __init__(
+        self, wired: Wired, owner: str, clock: Clock, stack: ExitStack, lock: _LockFile, tell: Callable[[str], None]
+    ) -> None:
         self._wired = wired
         self._owner = owner
         self._clock = clock
         self._stack = stack
         self._lock = lock
+        self._tell = tell
+        self._dead: LeaseView | None = None
         self._held: FleetLease | None = None
+        self.took_over = ""
+        """From whom, and since when that one had it, if it never gave the lease back."""
 
     @property
     def lease(self) -> Lease | None:
@@ -75,8 +81,15 @@ class RunGuard:
                 if self._clock.boottime() > until_s or not self._held_by_the_dead():
                     raise
                 self._clock.sleep(0.1)
-        self._lock.note(self._held.lease)
+            else:
+                self._lock.note(self._held.lease)
+                self._say_whose_it_was(self._held.lease.after or self._dead)
         return self._held.lease
+
+    def _say_whose_it_was(self, before: LeaseView | None) -> None:
+        if before is not None:
+            self.took_over = f"took over the lease of {before.owner}, held since {before.since} and never given back"
+            self._tell(f"{self.took_over}; whatever that one still sends is refused")
 
     def _held_by_the_dead(self) -> bool:
         """The holder was a process of this machine that is gone. One that held this very lock left its lease in the
@@ -87,6 +100,7 @@ class RunGuard:
         left = self._lock.left
         if left is not None and left.owner == holder.owner:
             self._wired.record.release(left, deadline_s=2.0)
+            self._dead = holder
             return True
         found = _OWNER.match(holder.owner)
         here = found is not None and found["host"] == socket.gethostname()
@@ -94,12 +108,14 @@ class RunGuard:
 
 
 @contextmanager
-def run_lease(wired: Wired, *, owner: str, clock: Clock, record_needed: bool) -> Iterator[RunGuard]:
-    """Hold both. Raises ``LeaseHeld`` with who and since when; ``Unreachable`` when the record's is needed and no
-    majority of the voters answers."""
+def run_lease(
+    wired: Wired, *, owner: str, clock: Clock, record_needed: bool, tell: Callable[[str], None]
+) -> Iterator[RunGuard]:
+    """Hold both; ``tell`` hears whose lease was taken over. Raises ``LeaseHeld`` with who and since when;
+    ``Unreachable`` when the record's is needed and no majority of the voters answers."""
     with ExitStack() as stack:
         lock = stack.enter_context(_file_lock(wired.state_dir / "run.lock", owner))
-        guard = RunGuard(wired, owner, clock, stack, lock)
+        guard = RunGuard(wired, owner, clock, stack, lock, tell)
         try:
             guard.take()
         except Unreachable:

@@ -9,24 +9,27 @@ import msgspec
 from failover.model.record import Record
 
 
-class Lease(msgspec.Struct, frozen=True, kw_only=True):
-    """A time-limited right to write, held under ``name``. ``token`` differs each time it is acquired.
-
-    The store expires it by its own clock; a holder that was frozen finds its swaps refused, whatever it believes.
-    """
-
-    name: str
-    owner: str
-    token: str
-    ttl_s: float
-
-
 class LeaseView(msgspec.Struct, frozen=True, kw_only=True):
     """Who holds a lease, for messages: ``owner`` says user, host, pid and command; ``since`` is RFC 3339."""
 
     name: str
     owner: str
     since: str
+
+
+class Lease(msgspec.Struct, frozen=True, kw_only=True):
+    """A time-limited right to write, held under ``name``. ``token`` differs each time it is acquired.
+
+    The store expires it by its own clock; a holder that was frozen finds its swaps refused, whatever it believes.
+    ``after``: who had it last and never gave it back (``None``: it was given back, or nobody had it). That one may be
+    dead or asleep, and is refused if it wakes.
+    """
+
+    name: str
+    owner: str
+    token: str
+    ttl_s: float
+    after: LeaseView | None = None
 
 
 class RecordStore(Protocol):

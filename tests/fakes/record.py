@@ -66,7 +66,9 @@ class MemoryRecordStore:
             if view is not None:
                 raise LeaseHeld(f"held by {view.owner} since {view.since}")
             self.shared.tokens += 1
-            lease = Lease(name=name, owner=owner, token=str(self.shared.tokens), ttl_s=ttl_s)
+            old = self.shared.leases.get(name)
+            after = LeaseView(name=name, owner=old[0].owner, since="2026-11-23T00:00:00.000Z") if old else None
+            lease = Lease(name=name, owner=owner, token=str(self.shared.tokens), ttl_s=ttl_s, after=after)
             self.shared.leases[name] = (lease, self.shared.now_s + ttl_s)
             return lease
 

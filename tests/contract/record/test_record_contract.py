@@ -145,7 +145,22 @@ def test_an_expired_lease_writes_nothing_and_can_be_taken(bench: Bench) -> None:
     with pytest.raises(LeaseLost):
         store.renew(short, deadline_s=_S)
     taken = take(other, "keeper-alpha")
+    assert taken.after is not None and taken.after.owner == short.owner, "it was never given back: whose it was is told"
     assert other.swap(expected_revision=1, new=FIRST.next(), lease=taken, deadline_s=_S)
+
+
+def test_a_lease_that_was_given_back_leaves_no_trace(bench: Bench) -> None:
+    store, other = bench.client(), bench.client()
+    first = take(store)
+    assert first.after is None
+    store.release(first, deadline_s=_S)
+    second = take(other)
+    assert second.after is None
+    store.release(first, deadline_s=_S)  # late, and again: it is not the second one's
+    with pytest.raises(LeaseHeld):
+        take(store)
+    other.release(second, deadline_s=_S)
+    assert take(store).after is None
 
 
 def test_a_stolen_lease_writes_nothing_even_with_the_right_revision(bench: Bench) -> None:

@@ -11,10 +11,11 @@ from failover.engine.interrupt import Interrupt
 from failover.errors import LeaseHeld, LeaseLost, Refused, Resumable, Undone, Unreachable
 from failover.model.journal import RunState
 from failover.model.plan import Plan, Refusal
-from failover.model.run_report import RunReport
+from failover.model.run_report import Progress, RunReport
 from failover.operations.carry_out import Answer, Approval, Nothing, carry_out, propose
 from failover.operations.resume import resume
 from failover.operations.verbs import FailbackWish, NamesWish, PromoteWish, SwitchoverWish, Wish
+from failover.operations.watch import Watch
 from tests.fakes.hosts import ALPHA, BETA, record
 from tests.fakes.wired import Memory, memory
 
@@ -208,6 +209,22 @@ def test_a_dead_runs_lease_is_given_back_by_the_next_that_has_its_lock(world: Me
     assert isinstance(run(world, SwitchoverWish("beta")), RunReport)
     with pytest.raises(LeaseLost):
         world.store.renew(left, deadline_s=1)
+    noted = [line.detail for line in world.journal.lines(world.journal.runs()[0].run) if line.kind == "note"]
+    assert noted[0].startswith("took over the lease of ops@here pid 9, switchover, held since 2026-")
+
+
+def test_a_lease_that_ran_out_is_taken_over_and_that_is_told(world: Memory) -> None:
+    world.store.acquire(name="fleet", owner="eve@elsewhere pid 9", ttl_s=15, deadline_s=1)
+    world.store.shared.now_s += 16
+    told: list[Progress] = []
+    done = carry_out(
+        world.wired, SwitchoverWish("beta"), approval=YES, watch=Watch(told.append), interrupt=Interrupt()
+    )
+    assert isinstance(done, RunReport)
+    assert "took over the lease of eve@elsewhere pid 9, held since 2026-" in told[0].title
+    run(world, SwitchoverWish("alpha"))
+    notes = [line.detail for line in world.journal.lines(world.journal.runs()[0].run) if line.kind == "note"]
+    assert not [text for text in notes if "took over" in text], "ours was given back"
 
 
 def test_a_lease_noted_by_a_dead_run_is_not_anothers(world: Memory) -> None:
