@@ -162,17 +162,17 @@ class _Parts:
         )
 
     def _strike(self, victim: str) -> None:
-        """SIGKILL of a local site's agent, if it has one already, or of this process."""
-        from failover.engine.strike import CLI
+        """SIGKILL of a local site's agent, if it has one already, or of this process; or SIGSTOP of it."""
+        from failover.engine.strike import CLI, PAUSE
 
-        pid = os.getpid() if victim == CLI else 0
+        if victim in (CLI, PAUSE):
+            os.kill(os.getpid(), signal.SIGKILL if victim == CLI else signal.SIGSTOP)
+            return
         lock = self._state_dir / "sites" / victim / "run" / "agent.lock"
-        if not pid and lock.exists():
-            pid = int(lock.read_text() or "0")
-            words = Path(f"/proc/{pid}/cmdline")
-            # A pid of the past may be anybody's by now.
-            pid = pid if words.exists() and str(self._state_dir).encode() in words.read_bytes() else 0
-        if pid:
+        pid = int(lock.read_text() or "0") if lock.exists() else 0
+        words = Path(f"/proc/{pid}/cmdline")
+        # A pid of the past may be anybody's by now.
+        if pid and words.exists() and str(self._state_dir).encode() in words.read_bytes():
             os.kill(pid, signal.SIGKILL)
 
     def _tls(self) -> ssl.SSLContext:

@@ -1,7 +1,8 @@
 """A death at a chosen instant of a run: SIGKILL of this process, of agents, or of both. For tests and drills only.
 
 ``FAILOVER_STRIKE=STEP/PHASE:VICTIM[,VICTIM]``, for example ``commit/sent:beta,cli``. A victim is a site (its agent) or
-``cli`` (this process, always last). Points are made from a plan, so that a new step is covered without a new test.
+``cli`` (this process, always last); ``pause`` in its place stops this process until somebody wakes it. Points are made
+from a plan, so that a new step is covered without a new test.
 It wraps the journal and nothing else: every instant that matters lies before or after one of its lines.
 """
 
@@ -16,7 +17,9 @@ from failover.model.plan import Plan, Step
 from failover.ports.journal import Claim, Journal
 
 VARIABLE = "FAILOVER_STRIKE"
-CLI = "cli"
+CLI, PAUSE = "cli", "pause"
+STRUCK = "struck on purpose:"
+"""How the journal's note of it begins: whoever reads the run later must not look for another cause."""
 PHASES = ("before", "intended", "sent")
 """``before``: the intent is not on disk yet. ``intended``: it is, nothing was performed. ``sent``: it was performed (or
 was so already), the result is not on disk yet. A step that has nothing to do passes only the last."""
@@ -37,7 +40,7 @@ class StruckJournal:
             raise UsageError(f"{VARIABLE} is not STEP/PHASE:VICTIM[,VICTIM]: {script!r}", hint=f"unset {VARIABLE}")
         self._inner = inner
         self._step, self._phase = found["step"], found["phase"]
-        self._victims = sorted(found["victims"].split(","), key=lambda victim: victim == CLI)
+        self._victims = sorted(found["victims"].split(","), key=lambda victim: victim in (CLI, PAUSE))
         self._kill = kill
         # What reads passes as it is.
         self.begin, self.take_over, self.end = inner.begin, inner.take_over, inner.end
@@ -47,15 +50,15 @@ class StruckJournal:
 
     def intent(self, claim: Claim, *, step: Step, undoing: bool = False) -> None:
         """See the port."""
-        self._pass("before", step, undoing)
+        self._pass("before", claim, step, undoing)
         self._inner.intent(claim, step=step, undoing=undoing)
-        self._pass("intended", step, undoing)
+        self._pass("intended", claim, step, undoing)
 
     def result(
         self, claim: Claim, *, step: Step, outcome: Outcome, detail: str, seconds: float, undoing: bool = False
     ) -> None:
         """See the port."""
-        self._pass("sent", step, undoing)
+        self._pass("sent", claim, step, undoing)
         self._inner.result(claim, step=step, outcome=outcome, detail=detail, seconds=seconds, undoing=undoing)
 
     def close(self) -> None:
@@ -64,10 +67,11 @@ class StruckJournal:
         if close is not None:
             close()
 
-    def _pass(self, phase: str, step: Step, undoing: bool) -> None:
+    def _pass(self, phase: str, claim: Claim, step: Step, undoing: bool) -> None:
         if undoing or step.id != self._step or phase != self._phase or not self._victims:
             return
         victims, self._victims = self._victims, []
+        self._inner.note(claim, text=f"{STRUCK} {', '.join(victims)}", step=step)
         for victim in victims:
             self._kill(victim)
 

@@ -32,7 +32,8 @@ def campaign(runs: int, *, contest: bool) -> int:
         say(f"WRONG {line}")
     contender(
         "failover", kills=dict(tally.kills), recovered=tally.recovered, dead_side_calls=tally.calls,
-        calls_of_commands_cut_off=tally.calls_of_the_cut_off, slowest_s=round(tally.slowest_s, 1),
+        calls_of_commands_cut_off=tally.calls_of_the_cut_off, calls_to_a_witness=tally.calls_to_a_witness,
+        slowest_s=round(tally.slowest_s, 1),
         left_over=len(outcome.left), history=str(folder), **outcome.figures,
     )  # fmt: skip
     held = tally.recovered == runs and outcome.status == 0 and not tally.calls and not outcome.left

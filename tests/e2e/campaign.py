@@ -30,13 +30,15 @@ SETTLE_S = 60.0
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
-    """``recovered`` counts kills after which the fleet settled again, protected. ``calls``: to a provider after it
-    had died; those of a command that was at work there when it died are ``calls_of_the_cut_off``."""
+    """``recovered`` counts kills after which the fleet settled again, protected. ``calls``: to a data provider after it
+    had died; those of a command that was at work there when it died are ``calls_of_the_cut_off``. Calls to a witness
+    that had died are apart: its agent and its voter are the only doors at which its return can be seen."""
 
     kills: Counter[str] = field(default_factory=Counter)
     recovered: int = 0
     calls: int = 0
     calls_of_the_cut_off: int = 0
+    calls_to_a_witness: int = 0
     log: list[str] = field(default_factory=list)
     slowest_s: float = 0.0
 
@@ -65,7 +67,7 @@ class Campaign:
         while self.tally.total < kills:
             began, before = boot_s(), self.tally.total
             what = [self._situation()]
-            while self.tally.total < kills and self._chance.random() < 0.25:
+            while self.tally.total < kills and self._chance.random() < 0.45:
                 # The recovery from the last one has begun, and not ended.
                 time.sleep(self._chance.uniform(0.0, 2.5))
                 what.append(self._kill("in a recovery"))
@@ -152,9 +154,12 @@ class Campaign:
         dead = trap.close()
         cut_off = f"{self._fleet.file}"  # only a command has the fleet file on its command line
         told = [line for line in dead.log if cut_off in line]
-        self.tally.calls += dead.calls - len(told)
         self.tally.calls_of_the_cut_off += len(told)
-        self.tally.log += [line for line in dead.log if line not in told]
+        if site in DATA:
+            self.tally.calls += dead.calls - len(told)
+            self.tally.log += [line for line in dead.log if line not in told]
+        else:
+            self.tally.calls_to_a_witness += dead.calls - len(told)
         self._history.add("back", site=site, calls=dead.calls, calls_of_the_cut_off=len(told))
         self._provider.give_back(site)
 

@@ -22,7 +22,7 @@ def struck(script: str) -> tuple[list[str], list[str]]:
 
     def kill(victim: str) -> None:
         if not dead:
-            seen.extend(f"{line.kind} {line.step}" for line in inner.lines(claim.run))
+            seen.extend(f"{line.kind} {line.step}" for line in inner.lines(claim.run) if line.kind != "note")
         dead.append(victim)
 
     journal = StruckJournal(inner, script=script, kill=kill)
