@@ -6,11 +6,12 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from tests.bench import campaign, crashpoints, faults, moves, plain, times
+from tests.bench import broken_laws, campaign, crashpoints, faults, moves, plain, times
 
 BENCHES: dict[str, tuple[Callable[..., int], int]] = {
     "switchover": (moves.switchover, 30),
     "crash": (moves.crash, 20),
+    "broken-laws": (broken_laws.broken_laws, 1000),
     "campaign": (campaign.campaign, 200),
     "crashpoints": (crashpoints.crashpoints, crashpoints.ALL),
     "freeze": (faults.freeze, 10),

@@ -1,0 +1,126 @@
+"""Laws D and E: bounded stops and promotions, fresh reads, gates that end by themselves, writers past the gate."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+from pathlib import Path
+from unittest.mock import patch
+
+import msgspec
+
+from failover.adapters.postgres_sql import KeeperSession
+from failover.adapters.programs import locate
+from failover.planner.gate import GateInputs, Hold, order
+from tests.laws.acknowledged import fixed
+from tests.laws.law import law
+from tests.laws.world import World, now_s
+
+
+@law("D1", "a clean stop waits for every stranger that streams")
+async def stop_waits_for_a_stranger(world: World, kept: bool) -> list[str]:
+    await world.start()
+    stranger = _receive(world)
+    try:
+        await asyncio.sleep(0.6)
+        os.killpg(stranger.pid, signal.SIGSTOP)
+        await world.write(1)
+        if kept:
+            await world.a.database.end_strangers(world.record.sync)
+        began = now_s()
+        clean = await world.a.database.stop(clean=True, budget_s=1.0)
+        if not clean:
+            world.findings.append(f"PostgreSQL did not stop cleanly within 1 s ({now_s() - began:.1f} s)")
+    finally:
+        os.killpg(stranger.pid, signal.SIGKILL)
+        stranger.wait()
+    return list(world.findings)
+
+
+def _receive(world: World) -> subprocess.Popen[bytes]:
+    target = world.folder / "shipped"
+    target.mkdir()
+    place = f"host={world.a.address} port=5432 user=replicator password=r application_name=shipper"
+    program = Path(locate("postgres")[0]).with_name("pg_receivewal")
+    command = [str(program), "-D", str(target), "-d", place]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+
+
+@law("D2", "sessions on the standby hold up its replay, and with it the promotion")
+async def promotion_waits_for_a_reader(world: World, kept: bool) -> list[str]:
+    with fixed(kept, "max_standby_streaming_delay", "20s"):
+        await world.start()
+        assert await world.write(1)
+        reader = await world.b.connect()
+        await reader.execute("begin isolation level repeatable read")
+        await reader.execute("select count(*) from rows")
+        await world.a.ask("delete from rows where n = 1")
+        await world.a.ask("insert into rows (id, n) values ('k.1', 1)")
+        await world.a.ask("vacuum (freeze) rows")
+        await world.a.crash()
+        began = now_s()
+        keep = KeeperSession.end_sessions if kept else _leave_sessions
+        with patch.object(KeeperSession, "end_sessions", keep):
+            try:
+                await asyncio.wait_for(world.promote(world.b), 4.0)
+            except TimeoutError:
+                world.findings.append(f"the promotion is not through after {now_s() - began:.1f} s")
+        await reader.close()
+    return list(world.findings)
+
+
+async def _leave_sessions(self: KeeperSession) -> None:
+    del self
+
+
+async def _inputs(world: World, **changes: object) -> GateInputs:
+    facts = await world.a.database.facts()
+    base = GateInputs(site="alpha", record=world.record, db=facts, evidence_at_s=now_s(), fresh_s=2.0,
+                      recovered_lsn=0, now_s=now_s())  # fmt: skip
+    return msgspec.structs.replace(base, **changes)
+
+
+@law("E1", "a site serves reads on a record it read long ago")
+async def stale_read(world: World, kept: bool) -> list[str]:
+    await world.start()
+    assert await world.write(1)
+    old = world.record
+    # alpha is cut off: it answers its clients, hears nobody. beta takes over elsewhere, and a write is made there.
+    await world.promote(world.b)
+    assert await world.write(2)
+    inputs = await _inputs(world, record=old, evidence_at_s=now_s() - 3.0, fresh_s=2.0 if kept else 1e9)
+    if order(inputs).state == "open":
+        await world.read(at=world.a)
+    return await world.verdict()
+
+
+@law("E2", "drained means that the edge counts no request in flight")
+async def drained_by_the_edges_count(world: World, kept: bool) -> list[str]:
+    await world.start()
+    psql = await world.a.connect()
+    await psql.execute("begin")
+    await psql.execute("insert into rows (id, n) values ('job.1', 1)")
+    in_flight_at_the_edge = 0
+    listed: tuple[str, ...] = ()
+    open_writes = (await world.a.database.facts()).open_writes if kept else in_flight_at_the_edge
+    if open_writes:
+        listed = await world.a.database.end_writers()
+    await world.a.database.stop(clean=True, budget_s=2.0)
+    if not listed:
+        world.findings.append("an open write transaction was cut by the stop, and the plan called it drained")
+    await psql.close()
+    return list(world.findings)
+
+
+@law("E2", "a hold has no end of its own")
+async def hold_without_an_end(world: World, kept: bool) -> list[str]:
+    await world.start()
+    until_s = now_s() + 0.5 if kept else float("inf")
+    hold = Hold(run="r", epoch=world.record.epoch, until_s=until_s)
+    assert order(await _inputs(world, hold=hold)).state == "hold"
+    await asyncio.sleep(0.6)  # the command that held it is dead
+    if order(await _inputs(world, hold=hold)).state != "open":
+        world.findings.append("the gate is still held by a run that is dead, past its budget")
+    return await world.verdict()
