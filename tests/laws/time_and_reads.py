@@ -59,6 +59,7 @@ async def promotion_waits_for_a_reader(world: World, kept: bool) -> list[str]:
         await world.a.ask("delete from rows where n = 1")
         await world.a.ask("insert into rows (id, n) values ('k.1', 1)")
         await world.a.ask("vacuum (freeze) rows")
+        assert await world.write(2)  # so that what was removed has reached the standby
         await world.a.crash()
         began = now_s()
         keep = KeeperSession.end_sessions if kept else _leave_sessions

@@ -152,13 +152,14 @@ class World:
 
     async def start(self, *, names: Sequence[str] | None = None, standbys: Sequence[Copy] = ()) -> None:
         """a as primary, b (and more) as its standbys, streaming; names proven in force as a keeper does."""
+        following = tuple(dict.fromkeys((self.b, *standbys)))
         wanted = (self.b.member,) if names is None else tuple(names)
         self.serving = self.a
         await self.a.database.start_primary(())
         await self.a.database.ensure_slots([copy.member for copy in self.copies if copy is not self.a])
-        for copy in dict.fromkeys((self.b, *standbys)):
+        for copy in following:
             await copy.database.start_standby(self.a.upstream, (self.a.member,))
-        for copy in dict.fromkeys((self.b, *standbys)):
+        for copy in following:
             await self.streams(copy)
         await self.set_names(wanted)
         facts = await self.a.database.facts()
