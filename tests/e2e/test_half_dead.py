@@ -1,0 +1,51 @@
+"""Half of something is alive: an account that refuses, a disk that takes no byte, a mover that falls asleep."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.e2e.harness import LocalFleet
+from tests.e2e.test_drills import other, sound
+
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
+
+
+def primary_of(fleet: LocalFleet) -> str:
+    name: str = fleet.status()["record"]["primary"].split("_")[0]
+    return name
+
+
+@pytest.mark.timeout(240)
+def test_the_way_out_of_a_suspended_account_needs_nothing_of_it(protected: LocalFleet) -> None:
+    primary = primary_of(protected)
+    report = protected.drill("refuse", primary, seconds=8.0)
+    sound(report)
+    assert report["primary"] == {"before": primary, "after": other(primary)}
+    assert report["load"]["first_attempt_failed"] == 0
+    assert report["dead_side"]["calls"] == 0, report["dead_side"]["log"]
+    assert protected.run("deploy", "--yes", status=None).status != 0, "the account is suspended: deploy must say so"
+    sound(protected.drill("return", primary, rate=60, seconds=4.0))
+    protected.deploy()
+
+
+@pytest.mark.timeout(240)
+def test_a_primary_whose_disk_is_full_is_replaced(protected: LocalFleet) -> None:
+    primary = primary_of(protected)
+    report = protected.drill("disk", primary, seconds=10.0)
+    sound(report)
+    assert report["primary"] == {"before": primary, "after": other(primary)}
+    back = protected.drill("return", primary, rate=60, seconds=6.0)
+    sound(back)
+    assert back["reprotected_s"] is not None, back["remarks"]
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("whom", ["cli", "agent"])
+def test_a_mover_that_wakes_after_another_moved_changes_nothing(protected: LocalFleet, whom: str) -> None:
+    target = other(primary_of(protected))
+    report = protected.drill("stop-midway", target, rate=60, seconds=40.0, more=("--whom", whom))
+    sound(report)
+    if whom == "cli":
+        assert report["primary"]["after"] == target
+        assert report["epoch"]["after"] == report["epoch"]["before"] + 1
+    assert not [one for one in report["objectives"] if not one["held"]], report["remarks"]
