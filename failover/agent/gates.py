@@ -13,7 +13,8 @@ from failover.agent.view import HostView, boot_s
 from failover.errors import FailoverError
 from failover.model.observation import GateFacts
 from failover.model.spec import ServiceSpec
-from failover.planner.gate import GateInputs, GateOrder, order, serves
+from failover.model.units import site_of
+from failover.planner.gate import GateInputs, GateOrder, believed_for_s, order, serves
 from failover.ports.probe import AppGate, GateAnswer
 
 _RENEW_S = 0.4
@@ -46,7 +47,13 @@ class Gates:
         view, spec = self._view, self._view.spec
         if spec is None or spec.database is None:
             return None
-        inputs = self._inputs(fresh_s=spec.fresh_s)
+        inputs = self._inputs(
+            fresh_s=believed_for_s(
+                fresh_s=spec.fresh_s,
+                takeover_s=spec.probe_every_s * spec.probe_failures,
+                doubted=self._doubted(),
+            )
+        )
         was = view.serving
         view.serving = serves(inputs) == "" and inputs.record is not None
         view.order = order(inputs)
@@ -57,6 +64,12 @@ class Gates:
             self._reign = reign
             view.turned.set()
         return view.order
+
+    def _doubted(self) -> bool:
+        """A sync member's database did not answer this host's last probe."""
+        record, peers = self._view.record, self._view.peers
+        sites = {site_of(member) for member in record.sync} if record is not None else set()
+        return any(peers[site].database.failures > 0 for site in sites if site in peers)
 
     def _inputs(self, *, fresh_s: float) -> GateInputs:
         view, record = self._view, self._view.record
@@ -92,7 +105,8 @@ class Gates:
             return True
         told, at_s = self._told[name]
         same = (told.state, told.primary, told.epoch) == (wanted.state, wanted.primary, wanted.epoch)
-        return not same or now - at_s >= _RENEW_S
+        # A shorter life than was told must be known at once: it is what closes a cut-off site in time.
+        return not same or wanted.fresh_until_s < told.fresh_until_s or now - at_s >= _RENEW_S
 
     async def _tell(self, name: str, service: ServiceSpec, wanted: GateOrder, wait_s: float) -> None:
         quiesce = wanted.state == "open" and self._view.quiesced()

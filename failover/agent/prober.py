@@ -123,7 +123,10 @@ class Prober:
         )
         before = self._view.verdict_on(peer.peer.site)
         peer.database = peer.database.after(ok=ok, at_s=boot_s())
-        if self._view.verdict_on(peer.peer.site) != before:
+        if not ok:
+            # What this site may still believe of itself depends on it (``planner/gate.believed_for_s``): read anew.
+            self._view.look_now.set()
+        if not ok or self._view.verdict_on(peer.peer.site) != before:
             self._view.changed.set()
 
     async def _ask_agent(self, peer: PeerView, *, timeout_s: float) -> None:

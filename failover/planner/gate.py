@@ -43,6 +43,12 @@ class GateOrder(msgspec.Struct, frozen=True, kw_only=True):
     why: str
 
 
+def believed_for_s(*, fresh_s: float, takeover_s: float, doubted: bool) -> float:
+    """How long evidence counts (E1). A sync member that does not answer a probe may be finding this site down, and may
+    serve as soon as it has failed to reach it for ``takeover_s``: then no evidence from before counts for longer."""
+    return min(fresh_s, takeover_s) if doubted else fresh_s
+
+
 def serves(facts: GateInputs) -> str:
     """Why this site's own database must not be used yet, or ``""`` when it serves (A1).
 

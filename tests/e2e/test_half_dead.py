@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from failover.config.fleet import load_fleet
+from failover.operations.drill_fault import LocalProvider
 from tests.e2e.harness import LocalFleet
 from tests.e2e.test_drills import other, sound
 
@@ -49,3 +51,21 @@ def test_a_mover_that_wakes_after_another_moved_changes_nothing(protected: Local
         assert report["primary"]["after"] == target
         assert report["epoch"]["after"] == report["epoch"]["before"] + 1
     assert not [one for one in report["objectives"] if not one["held"]], report["remarks"]
+
+
+@pytest.mark.timeout(300)
+def test_a_fleet_that_stalls_acknowledges_nothing_without_its_standby(empty_fleet: LocalFleet) -> None:
+    text = empty_fleet.file.read_text()
+    empty_fleet.file.write_text(text.replace("on_standby_loss: degrade", "on_standby_loss: stall"))
+    empty_fleet.deploy()
+    sync = empty_fleet.wait_protected()["record"]["sync"]
+    standby = sync[0].split("_")[0]
+    report = empty_fleet.drill("kill", standby, rate=60, seconds=6.0)
+    assert (report["ledger"]["lost"], report["ledger"]["duplicated"]) == (0, 0)
+    assert report["unprotected_s"] == 0
+    assert report["write_pause_ms"]["longest"] > 2000, "it went on without its standby"
+    assert empty_fleet.status()["record"]["sync"] == sync
+    LocalProvider(load_fleet(empty_fleet.file), empty_fleet.state).give_back(standby)
+    after = empty_fleet.drill("switchover", standby, rate=60, seconds=5.0)
+    sound(after)
+    empty_fleet.run("destroy", "--yes")
