@@ -91,7 +91,7 @@ class Links:
     def __enter__(self) -> Links:
         wires = {wire_of(site) for site in self._fleet.sites}
         for line in ip("rule", "list", "pref", str(_PREFERENCE)).splitlines():
-            words = line.split()
+            words = line.replace("[detached]", "").split()
             if "iif" in words and words[words.index("iif") + 1] in wires:
                 ip("rule", "del", "pref", str(_PREFERENCE), *words[words.index("iif") :], *_any_source(words))
         return self
