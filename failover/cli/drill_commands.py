@@ -34,6 +34,9 @@ def drill(
     only: Annotated[str, typer.Option(metavar="SITE", help="partition: only the link to that site.")] = "",
     rtt: Annotated[str, typer.Option(metavar="DURATION", help="slow: round trip between any two sites.")] = "40ms",
     stalls: Annotated[float, typer.Option(metavar="PERCENT", help="slow: seconds in which a path stands still.")] = 0.0,
+    rolled_back: Annotated[
+        bool, typer.Option("--rolled-back", help="disk: it goes back in time instead of being full.")
+    ] = False,
     whom: Annotated[str, typer.Option(metavar="cli|agent", help="stop-midway: who falls asleep.")] = "cli",
     seed: Annotated[int, typer.Option(metavar="N", help="The same seed draws the same requests.")] = 1,
 ) -> int:
@@ -57,6 +60,7 @@ def drill(
         rtt_ms=duration(rtt, "--rtt").total_seconds() * 1000,
         stalls=stalls / 100,
         whom=whom,
+        rolled_back=rolled_back,
     )
     wired = wire(given)
     try:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from failover.model.fleet import Site
 from failover.model.report import DeadSide
+from failover.operations.drill_links import inside
 
 _LOG_LIMIT = 50
 _LET_GO_S = 5.0
@@ -53,7 +54,8 @@ class DeadSideTrap:
         """A killed process with many threads looks gone a moment before its last thread has let go of its sockets."""
         until_s = time.clock_gettime(time.CLOCK_BOOTTIME) + _LET_GO_S
         while True:
-            listener = socket.socket()
+            with inside(self._site):
+                listener = socket.socket()
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 listener.bind((self._site.address, port))

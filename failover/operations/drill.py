@@ -109,6 +109,8 @@ def _note_before(wired: Wired, ask: DrillAsk, gathered: Gathered) -> None:
         raise UsageError(f"--only {ask.only}: not another site", hint="failover status lists the sites")
     if ask.kind in ISOLATED_KINDS:
         require_links(wired.fleet)
+    if ask.kind == "disk" and site not in wired.fleet.data_sites:
+        raise UsageError(f"{ask.site} holds no data", hint="failover drill disk SITE, with a data site")
     gathered.primary_before, gathered.epoch_before = record.primary_site, record.epoch
     gathered.sync_before = record.sync
     primary = seen.site(record.primary_site).state

@@ -23,7 +23,8 @@ class DrillAsk(msgspec.Struct, frozen=True, kw_only=True):
     writes go (switchover, slow), or whose provider does the harm (kill, freeze) and takes it back (return), or who is
     cut off (partition): ``way`` says which direction of its links ("both", "out", "in"), ``only`` names the one site
     it loses ("": all). ``rtt_ms`` between any two sites, ``stalls``: share of seconds in which a path stands still.
-    ``whom``: who falls asleep in the middle of a move (stop-midway)."""
+    ``whom``: who falls asleep in the middle of a move (stop-midway). ``rolled_back``:
+    the disk goes back in time instead of being full (disk)."""
 
     kind: str
     site: str
@@ -35,6 +36,7 @@ class DrillAsk(msgspec.Struct, frozen=True, kw_only=True):
     rtt_ms: float = 40.0
     stalls: float = 0.0
     whom: str = "cli"
+    rolled_back: bool = False
 
     @property
     def writes_per_s(self) -> float:

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -63,6 +64,7 @@ class LocalProvider:
         self._gone = state_dir / "suspended"
         self._frozen = state_dir / "frozen"
         self._full = state_dir / "full"
+        self._images = state_dir / "images"
 
     def require_local(self, site: Site) -> None:
         """Drills on real providers are not for this class."""
@@ -92,6 +94,29 @@ class LocalProvider:
         self._full.mkdir(mode=0o700, exist_ok=True)
         (self._full / site).touch(mode=0o600)
         self._limit_files(site, 0)
+
+    def image(self, site: str) -> None:
+        """Keep the database's disk as it is at one instant, as a provider's snapshot of a running machine does."""
+        self._require_running(site)
+        host_dir, kept = self._sites / site, self._images / site
+        self._images.mkdir(mode=0o700, exist_ok=True)
+        shutil.rmtree(kept, ignore_errors=True)
+        stopped = host_processes(host_dir)
+        _signal_all(stopped, signal.SIGSTOP)
+        try:
+            subprocess.run(["cp", "-a", str(host_dir / "postgres"), str(kept)], check=True, timeout=30)
+        finally:
+            _signal_all(stopped, signal.SIGCONT)
+
+    def roll_back(self, site: str) -> Fault:
+        """The machine dies and boots again with the disk it had at ``image``."""
+        fault = self.kill(site)
+        gone = self._gone / site
+        gone.chmod(0o700)
+        shutil.rmtree(gone / "postgres")
+        (self._images / site).rename(gone / "postgres")
+        self.give_back(site)
+        return fault
 
     def make_good(self, site: str) -> None:
         """Take ``refuse`` and ``fill_disk`` back."""

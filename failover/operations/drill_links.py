@@ -7,10 +7,12 @@ this machine itself and reach every site all the while, as on the internet. Noth
 
 from __future__ import annotations
 
+import ctypes
 import ipaddress
 import os
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -20,6 +22,7 @@ from failover.model.fleet import ISOLATED, Fleet, Site
 Link = tuple[str, str]
 _PREFERENCE = 7700
 _WITHIN_S = 10.0
+_CLONE_NEWNET = 0x40000000
 
 
 def require_links(fleet: Fleet) -> None:
@@ -42,6 +45,28 @@ def isolated(site: Site) -> bool:
 def wire_of(site: Site) -> str:
     """This machine's end of the wire to the site."""
     return f"fo{int(ipaddress.ip_address(site.address)):08x}"
+
+
+@contextmanager
+def inside(site: Site) -> Iterator[None]:
+    """Sockets that this thread makes meanwhile belong to the site's own network, if it has one."""
+    if not isolated(site):
+        yield
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    here = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    there = os.open(f"/run/netns/{wire_of(site)}", os.O_RDONLY)
+    try:
+        if libc.setns(there, _CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), f"the network of {site.name} cannot be entered")
+        try:
+            yield
+        finally:
+            if libc.setns(here, _CLONE_NEWNET):
+                raise OSError(ctypes.get_errno(), "this thread cannot go back to its own network")
+    finally:
+        os.close(here)
+        os.close(there)
 
 
 def links_of(fleet: Fleet, name: str, *, way: str = "both", to: str = "") -> list[Link]:

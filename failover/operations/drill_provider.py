@@ -6,7 +6,6 @@ Half of something is alive each time, and the way out may need nothing that has 
 
 from __future__ import annotations
 
-from failover.errors import Refused
 from failover.model.report import DeadSide
 from failover.operations.drill_links import Links, links_of
 from failover.operations.drill_moves import await_reaction, switchover
@@ -14,6 +13,9 @@ from failover.operations.drill_old_side import OldSideAsker, enter
 from failover.operations.drill_scene import Scene, boot_s
 
 EGRESS_S = 5.0
+_FORGOTTEN_S = 3.0
+# Whatever the fleet does about it has begun by then.
+_NOTICED_S = 2.0
 
 
 def refuse(scene: Scene) -> None:
@@ -61,9 +63,11 @@ def egress(scene: Scene) -> None:
 
 
 def disk(scene: Scene) -> None:
-    """The disk is full: whatever the site writes fails from now on, and goes on failing in what it starts anew."""
-    if scene.ask.site not in {site.name for site in scene.wired.fleet.data_sites}:
-        raise Refused(f"{scene.ask.site} holds no data", hint="failover drill disk SITE, with a data site")
+    """The disk is full: whatever the site writes fails from now on, and goes on failing in what it starts anew. Or it
+    goes back in time: the site dies and is back at once, without the writes of the last seconds."""
+    if scene.ask.rolled_back:
+        _roll_back(scene)
+        return
     begun = boot_s()
     scene.provider.fill_disk(scene.ask.site)
     scene.fault(f"the disk of {scene.ask.site} is full", begun, boot_s())
@@ -72,3 +76,16 @@ def disk(scene: Scene) -> None:
     scene.follow_names()
     scene.measure_names()
     scene.wait_to_the_end()
+
+
+def _roll_back(scene: Scene) -> None:
+    scene.provider.image(scene.ask.site)
+    scene.mark(f"image of {scene.ask.site}")
+    scene.wait_until(boot_s() + _FORGOTTEN_S)
+    scene.watch.note(f"{scene.ask.site} dies and boots with its disk of {_FORGOTTEN_S:.0f} s ago")
+    fault = scene.provider.roll_back(scene.ask.site)
+    scene.fault(f"the disk of {scene.ask.site} went back", fault.begun_s, boot_s())
+    scene.wait_until(boot_s() + _NOTICED_S)
+    scene.wait_protected(from_s=boot_s())
+    scene.follow_names()
+    scene.measure_names()

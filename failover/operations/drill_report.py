@@ -119,7 +119,7 @@ def make_report(
 
 def _measure(wired: Wired, ask: DrillAsk, gathered: Gathered, sampler: Sampler, ledger: Ledger) -> Measured:
     recovery = None
-    if ask.kind in _TAKES_OVER and gathered.primary_before == ask.site:
+    if ask.kind in _TAKES_OVER and gathered.primary_before == ask.site and not ask.rolled_back:
         recovery = recovery_s(
             ledger.writes, fault_s=gathered.fault_s, complete_s=gathered.complete_s, not_served_by=ask.site
         )
@@ -222,7 +222,7 @@ def _objectives(wired: Wired, ask: DrillAsk, gathered: Gathered, measured: Measu
         ]
     if ask.kind in ("kill", "refuse", "egress"):
         always += [exactly(Measure.DEAD_CALLS, limit=0, measured=gathered.dead_side.calls)]
-    if ask.kind in _TAKES_OVER and gathered.primary_before == ask.site:
+    if ask.kind in _TAKES_OVER and gathered.primary_before == ask.site and not ask.rolled_back:
         limit_s = _TAKES_OVER[ask.kind] + start_s
         always += [at_most(Measure.RECOVERY, limit=limit_s, measured=measured.recovery_s, unit="s")]
     elif ask.kind in _STALLS:
@@ -234,7 +234,7 @@ def _objectives(wired: Wired, ask: DrillAsk, gathered: Gathered, measured: Measu
             exactly(Measure.STALE_READS, limit=0, measured=measured.old_side.stale_reads),
             exactly(Measure.WRITES_ALONE, limit=0, measured=measured.old_side.writes_alone),
         ]
-    if ask.kind == "return":
+    if ask.kind in ("return", "partition") or ask.rolled_back:
         always += [at_most(Measure.REPROTECTED, limit=60, measured=measured.reprotected_s, unit="s")]
     return tuple(always)
 

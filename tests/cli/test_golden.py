@@ -55,6 +55,7 @@ CALLS = {
     "drill-bad-rtt": ["drill", "slow", "alpha", "--rtt", "40"],
     "drill-links-refused": ["drill", "partition", "alpha"],
     "drill-links-refused-json": ["--json", "drill", "slow", "beta"],
+    "drill-no-disk": ["drill", "disk", "gamma"],
     "drill-same-site": ["drill", "stop-midway", "alpha"],
     "schedule-bad-duration": ["schedule", "install", "--every", "60", "--print"],
 }

@@ -41,6 +41,16 @@ def test_a_primary_whose_disk_is_full_is_replaced(protected: LocalFleet) -> None
     assert back["reprotected_s"] is not None, back["remarks"]
 
 
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("role", ["standby", "primary"])
+def test_a_disk_that_went_back_in_time_costs_no_write(protected: LocalFleet, role: str) -> None:
+    primary = primary_of(protected)
+    site = primary if role == "primary" else other(primary)
+    report = protected.drill("disk", site, seconds=14.0, more=("--rolled-back",))
+    sound(report)
+    assert report["reprotected_s"] is not None, report["remarks"]
+
+
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("whom", ["cli", "agent"])
 def test_a_mover_that_wakes_after_another_moved_changes_nothing(protected: LocalFleet, whom: str) -> None:
