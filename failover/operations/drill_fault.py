@@ -46,6 +46,14 @@ def _signal_all(pids: Iterable[int], number: signal.Signals) -> None:
             continue
 
 
+def _runs(pid: int) -> bool:
+    """It is neither stopped nor gone: a signal takes a moment to arrive."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "TtZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def _agent_pid(host_dir: Path) -> int:
     text = (host_dir / "run" / "agent.lock").read_text()
     return int(text) if text else 0
@@ -163,6 +171,8 @@ class LocalProvider:
         while victims := host_processes(host_dir) - stopped:
             _signal_all(victims, signal.SIGSTOP)
             stopped |= victims
+        while any(_runs(pid) for pid in stopped):
+            time.sleep(0.001)
         fault = Fault(begun_s=begun_s, complete_s=_boot_s(), processes=len(stopped))
         write_private(self._frozen / site, msgspec.json.encode(dict(note)).decode())
         return fault
