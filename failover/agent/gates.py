@@ -127,7 +127,7 @@ class Gates:
 
     def facts(self) -> GateFacts:
         """All processes as one: open only when every one of them is."""
-        view, wanted = self._view, self._view.order
+        wanted = self._view.order
         answers = list(self._answers.values())
         known = [answer for answer in answers if answer is not None]
         states = {answer.state for answer in known}
@@ -140,5 +140,12 @@ class Gates:
             in_flight=sum(answer.in_flight for answer in known),
             waiting=sum(answer.waiting for answer in known),
             streams=sum(answer.streams for answer in known),
-            hold_run=view.hold.run if view.hold is not None and boot_s() < view.hold.until_s else "",
+            hold_run=self._held_by(),
         )
+
+    def _held_by(self) -> str:
+        """The run whose hold or quiesce is in force: whoever takes it back must find it."""
+        view = self._view
+        if view.hold is not None and boot_s() < view.hold.until_s:
+            return view.hold.run
+        return view.quiesce.run if view.quiesce is not None and view.quiesced() else ""

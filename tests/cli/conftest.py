@@ -6,10 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from failover.cli.app import main
+from failover.model.observation import ServiceFacts
 from tests.cli.golden import plain
+from tests.fakes.hosts import plain_fleet
 from tests.fakes.wired import Memory, memory
 
 MODULES = (
@@ -34,13 +37,27 @@ class Said:
 Failover = Callable[..., Said]
 
 
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Memory:
-    """A settled fleet in memory, behind every command."""
-    found = memory(tmp_path)
+def _behind(found: Memory, monkeypatch: pytest.MonkeyPatch) -> Memory:
     for name in MODULES:
         monkeypatch.setattr(f"failover.cli.{name}.wire", lambda _options: found.wired)
     return found
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Memory:
+    """A settled fleet in memory, behind every command."""
+    return _behind(memory(tmp_path), monkeypatch)
+
+
+@pytest.fixture
+def plain_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Memory:
+    """The same with an app that has no gate of its own (class G3)."""
+    found = memory(tmp_path, declared=plain_fleet())
+    for site in ("alpha", "beta"):
+        state = found.hosts.states[site]
+        feed = ServiceFacts(name="feed", state="running", pid=101, starts=1)
+        found.hosts.states[site] = msgspec.structs.replace(state, services=(*state.services, feed))
+    return _behind(found, monkeypatch)
 
 
 @pytest.fixture

@@ -119,6 +119,21 @@ def test_a_lost_primary(failover: Failover, world: Memory) -> None:
     same("promote-markdown", failover("promote", "beta", "--dry-run", "--format", "markdown").text())
 
 
+def test_an_app_without_a_gate(failover: Failover, plain_world: Memory) -> None:
+    same("plain-dry-run", failover("switchover", "--to", "beta", "--dry-run").text())
+    same("plain-markdown", failover("switchover", "--to", "beta", "--dry-run", "--format", "markdown").text())
+    plain_world.hosts.bad_hook = True
+    same("plain-bad-hook", failover("switchover", "--to", "beta", "--yes").text())
+    assert plain_world.record.primary_site == "alpha"
+    assert ("hold", "alpha") not in plain_world.hosts.calls
+    assert ("release", "alpha") in plain_world.hosts.calls, "what was quiesced goes on"
+    plain_world.hosts.bad_hook = False
+    done = failover("--json", "switchover", "--to", "beta", "--yes")
+    assert done.status == Exit.DONE
+    assert [step["id"] for step in json.loads(done.out)["steps"]][2:4] == ["quiesce", "claim"]
+    assert plain_world.record.primary_site == "beta"
+
+
 def test_a_lease_that_another_holds(failover: Failover, world: Memory) -> None:
     world.store.acquire(name="fleet", owner="eve@elsewhere pid 9", ttl_s=60, deadline_s=1)
     same("lease-held", failover("switchover", "--to", "beta", "--yes").text())

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from failover.errors import Refused, Unreachable
-from failover.model.fleet import App, Dns, Fleet, Role, Service, Site
+from failover.model.fleet import App, AppClass, Dns, Fleet, Role, Service, Site
 from failover.model.observation import (
     AgentState,
     DatabaseFacts,
@@ -54,6 +54,19 @@ def fleet(*, dns: tuple[str, ...] = ("alpha", "beta"), preferred: str = "alpha",
         ),
         dns=Dns(zone="social.test", name="www.social.test"),
     )
+
+
+def plain_fleet() -> Fleet:
+    """The same with an app that is not ours (class G3): a process, a worker, and one with hooks of its own."""
+    declared = fleet()
+    web = msgspec.structs.replace(declared.app.services[0], gate=False, start="when_primary")
+    worker = Service(name="worker", command=("/opt/app", "work"), start="when_primary", gate=False)
+    hooked = Service(
+        name="feed", command=("/opt/app", "feed"), gate=False,
+        quiesce=("/opt/app", "pause"), resume=("/opt/app", "go-on"),
+    )  # fmt: skip
+    app = msgspec.structs.replace(declared.app, promise=AppClass.G3, services=(web, worker, hooked))
+    return msgspec.structs.replace(declared, app=app)
 
 
 def record(
@@ -165,7 +178,8 @@ def nothing_seen(error: str = "no majority of the voters answers") -> FleetSeen:
 class MemoryHosts:
     """``Hosts`` over ``store``. ``silent`` sites do not answer. ``calls`` is every call that changes something.
 
-    ``stuck_stop``: the primary refuses to stop. ``stuck_receive``: the standby never gets the last bytes.
+    ``bad_hook``: a worker does not quiesce. ``stuck_stop``: the primary refuses to stop.
+    ``stuck_receive``: the standby never gets the last bytes.
     """
 
     store: RecordStore
@@ -173,6 +187,7 @@ class MemoryHosts:
     silent: set[str] = field(default_factory=set)
     stuck_stop: bool = False
     stuck_receive: bool = False
+    bad_hook: bool = False
     calls: list[tuple[str, ...]] = field(default_factory=list)
     ended: tuple[str, ...] = ()
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -202,7 +217,11 @@ class MemoryHosts:
     def quiesce(self, site: str, *, run: str, epoch: int, budget_s: float, deadline_s: float) -> GateFacts:
         with self._lock:
             self._call("quiesce", site)
-            return self.states[site].gate
+            gate = msgspec.structs.replace(self.states[site].gate, hold_run=run)
+            self._change(site, gate=gate)
+            if self.bad_hook:
+                raise Refused("feed: the hook /opt/app ended with 3: the queue is busy")
+            return gate
 
     def release(self, site: str, *, run: str, deadline_s: float) -> GateFacts:
         with self._lock:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from failover.errors import Unreachable
 from failover.model.bootstrap import Bootstrap
+from failover.model.fleet import Fleet
 from failover.model.record import Record
 from failover.model.run_report import Progress
 from failover.model.secret import FleetSecrets, Secret
@@ -78,13 +79,13 @@ class Memory:
         return Watch(self.told.append)
 
 
-def memory(folder: Path, value: Record | None = None) -> Memory:
+def memory(folder: Path, value: Record | None = None, *, declared: Fleet | None = None) -> Memory:
     """A settled fleet with its state in ``folder``, running exactly the specs its file asks for."""
     import msgspec
 
     store, journal, names = MemoryRecordStore(), MemoryJournal(), Names()
     hosts = settled(store, value)
-    declared = fleet()
+    declared = declared or fleet()
     for site in declared.sites:
         digest = host_spec(declared, site, SECRETS, serial=0).digest()
         hosts.states[site.name] = msgspec.structs.replace(hosts.states[site.name], spec_digest=digest)
