@@ -85,7 +85,8 @@ class Services:
         if self._view.quiesced():
             return
         for service in services:
-            if service.resume and service.name not in self._resumed and self._is_wanted(service):
+            running = service.name in self._known and self._is_wanted(service)
+            if service.resume and running and service.name not in self._resumed:
                 try:
                     await self._hook(service, service.resume)
                 except Refused as error:

@@ -109,6 +109,7 @@ def test_a_new_agent_leaves_alone_what_its_predecessor_started(host: Host) -> No
 
 def test_a_quiesce_stops_workers_and_runs_hooks_and_its_end_takes_it_back(host: Host) -> None:
     host.turn("primary", serving=True)
+    host.turn("primary", serving=True)
     host.processes.hooks.clear()
     host.hold()
     asyncio.run(host.services.quiesce())
@@ -144,4 +145,9 @@ def test_a_hook_that_fails_refuses_the_move_and_is_resumed(host: Host) -> None:
 
 def test_an_agent_that_starts_resumes_what_its_predecessor_may_have_quiesced(host: Host) -> None:
     host.turn("primary", serving=True)
+    assert host.processes.hooks == [], "it has only just been started"
+    host.turn("primary", serving=True)
     assert host.processes.hooks == ["go-on"]
+    host.services = Services(host.view, host.processes)  # type: ignore[arg-type]
+    host.turn("primary", serving=True)
+    assert host.processes.hooks == ["go-on", "go-on"]
