@@ -46,7 +46,7 @@ class HttpHold:
     """Implements ``ports.probe.AppGate`` by the stats socket. ``peers``: site -> where its ``forward`` listens."""
 
     def __init__(
-        self, socket_path: Path | str, *, site: str, peers: Mapping[str, tuple[str, int]], deadline_s: float = 0.5
+        self, socket_path: Path | str, *, site: str, peers: Mapping[str, tuple[str, int]], deadline_s: float = 1.0
     ) -> None:
         self._socket = StatsSocket(socket_path, deadline_s=deadline_s)
         self._site = site

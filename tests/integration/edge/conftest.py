@@ -81,7 +81,9 @@ async def _running(folder: Path, **of_fleet: object) -> AsyncIterator[Edges]:
             await arrived((host.folder / STATS_SOCKET).exists)
             edges.edge[site.name] = Edge(host.folder / STATS_SOCKET)
             peers = {s.name: (s.address, s.ports.forward) for s in edges.fleet.data_sites if s.name != site.name}
-            edges.hold[site.name] = HttpHold(host.folder / STATS_SOCKET, site=site.name, peers=peers)
+            # A busy machine is no edge that does not answer.
+            socket = host.folder / STATS_SOCKET
+            edges.hold[site.name] = HttpHold(socket, site=site.name, peers=peers, deadline_s=5.0)
         await arrived(lambda: all(backend.up for edge in edges.edge.values() for backend in edge.facts().backends))
         yield edges
 
