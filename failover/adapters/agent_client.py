@@ -10,6 +10,7 @@ import httpx
 import msgspec
 
 from failover.errors import Denied, FailoverError, OutcomeUnknown, Refused, Unreachable
+from failover.model.certificate import Certificate
 from failover.model.observation import AgentState, DatabaseFacts, GateFacts
 from failover.model.secret import Secret
 from failover.model.spec import HostSpec
@@ -58,6 +59,10 @@ class AgentHosts:
     def state(self, site: str, *, deadline_s: float) -> AgentState:
         """See the port."""
         return self._get(site, "/v1/state?fresh=1", AgentState, deadline_s)
+
+    def certificates(self, site: str, *, deadline_s: float) -> tuple[Certificate, ...]:
+        """See the port."""
+        return self._get(site, "/v1/certificates", tuple[Certificate, ...], deadline_s)
 
     def await_received(self, site: str, *, lsn: int, deadline_s: float) -> DatabaseFacts:
         """See the port."""

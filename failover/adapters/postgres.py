@@ -9,15 +9,17 @@ import asyncio
 from collections.abc import Sequence
 
 from failover.adapters import postgres_config as texts
+from failover.adapters.postgres_evidence import PostgresEvidence
 from failover.adapters.postgres_files import PostgresFiles
 from failover.adapters.postgres_seed import PostgresSeed
 from failover.adapters.postgres_server import PostgresServer, boot_s
 from failover.adapters.postgres_sql import KeeperSession, Seen
 from failover.errors import Unreachable
+from failover.model.certificate import Certificate
 from failover.model.observation import DatabaseFacts
-from failover.model.record import Timeline
+from failover.model.record import AcceptedLoss, Timeline
 from failover.model.units import Lsn, MemberId, format_lsn, parse_lsn
-from failover.ports.database import Evidence, Upstream
+from failover.ports.database import Upstream
 from failover.ports.processes import Handle, Processes
 
 _PROMOTE_S = 20.0
@@ -30,6 +32,7 @@ class LocalPostgres:
         self._files = files
         self._server = PostgresServer(files, processes)
         self._seed = PostgresSeed(files, self._server)
+        self._evidence = PostgresEvidence(files, self._server)
         self._session = KeeperSession(address=files.address, port=files.spec.port, passfile=str(files.passfile))
         self._names: tuple[str, ...] = ()
         self._proven: tuple[tuple[str, ...], Handle] | None = None
@@ -91,13 +94,11 @@ class LocalPostgres:
     async def _stopped_facts(self) -> DatabaseFacts:
         values = await self._control_values()
         state = values.get("Database cluster state", "")
-        # After a promotion the checkpoint still names the old timeline until the next one.
-        named = ("Latest checkpoint's TimeLineID", "Min recovery ending loc's timeline")
         return DatabaseFacts(
             state="stopped",
             member=self._files.member,
             system_identifier=values.get("Database system identifier", ""),
-            timeline=max(int(values.get(name, "0")) for name in named),
+            timeline=_timeline(values),
             names=self._names,
             # A base backup carries the control file of the primary it was taken from until its first start.
             was_primary=not (self._files.data / "backup_label").exists()
@@ -213,14 +214,22 @@ class LocalPostgres:
         """See the port."""
         await self._seed.backup(upstream, member)
 
-    async def save_evidence(self, fork_lsn: Lsn) -> Evidence:
+    async def save_evidence(self, fork_lsn: Lsn, accepted: AcceptedLoss | None) -> Certificate:
         """See the port."""
+        if self._server.handle() is not None:
+            raise Unreachable("PostgreSQL runs: its WAL is not at its end")
         values = await self._control_values()
-        return await self._seed.save_evidence(
+        return await self._evidence.save(
             fork_lsn,
-            timeline=int(values["Latest checkpoint's TimeLineID"]),
+            system_identifier=values["Database system identifier"],
+            timeline=_timeline(values),
             segment_bytes=int(values["Bytes per WAL segment"]),
+            accepted=accepted,
         )
+
+    def certificates(self) -> tuple[Certificate, ...]:
+        """See the port."""
+        return self._evidence.all()
 
     async def rewind(self, upstream: Upstream, member: MemberId) -> bool:
         """See the port."""
@@ -255,3 +264,9 @@ class LocalPostgres:
     async def end_sessions(self) -> None:
         """See the port."""
         await self._session.end_sessions()
+
+
+def _timeline(values: dict[str, str]) -> int:
+    """After a promotion the checkpoint still names the old timeline until the next one."""
+    named = ("Latest checkpoint's TimeLineID", "Min recovery ending loc's timeline")
+    return max(int(values.get(name, "0")) for name in named)

@@ -1,12 +1,9 @@
-"""Making a copy: initdb, base backup, rewind, and the evidence saved before a rewind (safety B1, C5, C6)."""
+"""Making a copy: initdb, base backup, rewind (safety B1, C5)."""
 
 from __future__ import annotations
 
 import asyncio
-import re
 import shutil
-import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from failover.adapters import postgres_config as texts
@@ -14,13 +11,11 @@ from failover.adapters.postgres_files import PostgresFiles
 from failover.adapters.postgres_server import PostgresServer
 from failover.adapters.postgres_sql import checkpoint
 from failover.errors import Unreachable
-from failover.model.units import Lsn, MemberId, format_lsn
-from failover.ports.database import Evidence, Upstream
+from failover.model.units import MemberId
+from failover.ports.database import Upstream
 
 # A promotion copies the segment it ends in, and a rewind whole ones: small ones make both quick (16 MB cost 60 ms).
 _SEGMENT_MB = 4
-# pg_waldump prints one line per record and has no other form of saying what committed.
-_COMMIT = re.compile(r"rmgr: Transaction .* desc: COMMIT", re.ASCII)
 _PLAIN = "wal_level = replica\nunix_socket_directories = ''\nrestart_after_crash = off\n"
 
 
@@ -62,24 +57,6 @@ class PostgresSeed:
         )
         self._put_in_place(fresh, member)
 
-    async def save_evidence(self, fork_lsn: Lsn, *, timeline: int, segment_bytes: int) -> Evidence:
-        """Copy the WAL segments from the fork on, and count the commits in them."""
-        files = self._files
-        name = f"{timeline:08X}-{format_lsn(fork_lsn).replace('/', '_')}-{time.time_ns()}"
-        folder = files.host_dir / "evidence" / name
-        first = f"{timeline:08X}" + _segment_suffix(fork_lsn, segment_bytes)
-        wal = sorted(path for path in (files.data / "pg_wal").iterdir() if len(path.name) == len(first))
-        segments = [path for path in wal if path.name >= first and path.name[:8] == first[:8]]
-        await asyncio.to_thread(_copy, segments, folder)
-        said = await self._server.look_at_files(
-            "pg_waldump", "--path", str(folder), "--timeline", str(timeline), "--start", format_lsn(fork_lsn),
-            "--rmgr", "Transaction",
-        )  # fmt: skip
-        commits = sum(1 for line in said.splitlines() if _COMMIT.search(line))
-        size = sum(path.stat().st_size for path in folder.iterdir())
-        files.write(folder / "certificate.txt", f"fork {format_lsn(fork_lsn)}\ncommits past the fork {commits}\n")
-        return Evidence(folder=str(folder), size_bytes=size, commits=commits)
-
     async def rewind(self, upstream: Upstream, member: MemberId) -> bool:
         """``pg_rewind``; the source checkpoints first, because its whole pg_wal is copied. ``False``: it could not."""
         files = self._files
@@ -118,15 +95,3 @@ class PostgresSeed:
         self._files.signal_standby(fresh)
         self._files.put_member(member)
         fresh.rename(self._files.data)
-
-
-def _segment_suffix(lsn: Lsn, segment_bytes: int) -> str:
-    number = lsn // segment_bytes
-    per_log = 0x100000000 // segment_bytes
-    return f"{number // per_log:08X}{number % per_log:08X}"
-
-
-def _copy(paths: Sequence[Path], folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for path in paths:
-        shutil.copy2(path, folder / path.name)

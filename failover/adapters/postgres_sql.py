@@ -23,7 +23,7 @@ select json_build_object(
       then greatest((select timeline_id from pg_control_checkpoint()),
                     coalesce((select received_tli from pg_stat_wal_receiver), 0))
       else ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int end,
-  'position', pg_wal_lsn_diff(case when r.is then coalesce(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
+  'position', pg_wal_lsn_diff(case when r.is then greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
       else pg_current_wal_flush_lsn() end, '0/0')::bigint,
   'replayed', pg_wal_lsn_diff(case when r.is then pg_last_wal_replay_lsn()
       else pg_current_wal_flush_lsn() end, '0/0')::bigint,

@@ -83,6 +83,10 @@ class Api:
         query = request.query_params
         return await self._duties.received(int(query["lsn"]), wait_s=min(float(query["wait_s"]), _WAIT_LIMIT_S))
 
+    async def certificates(self, _request: Request) -> object:
+        """Every lost-write certificate of this host."""
+        return self._duties.certificates()
+
     async def nudge(self, _request: Request) -> object:
         """Read the record now; commands nothing, so it needs no signature."""
         self._duties.nudge()
@@ -143,7 +147,8 @@ def _guarded(handler: Callable[[Request], Awaitable[object]]) -> Callable[[Reque
 def application(duties: Duties, verifier: Verifier) -> Starlette:
     """The API over the agent's duties."""
     calls = Api(duties, verifier)
-    routes = [Route("/v1/state", _guarded(calls.state)), Route("/v1/received", _guarded(calls.received))]
+    reads = (calls.state, calls.received, calls.certificates)
+    routes = [Route(f"/v1/{call.__name__}", _guarded(call)) for call in reads]
     changes = (
         calls.nudge, calls.spec, calls.hold, calls.quiesce, calls.release, calls.stop, calls.writers,
         calls.checkpoint, calls.migrate,

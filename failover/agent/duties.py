@@ -13,6 +13,7 @@ from failover.agent.keeper import Keeper
 from failover.agent.services import Services
 from failover.agent.view import HostView, boot_s
 from failover.errors import Denied, Refused, Unreachable
+from failover.model.certificate import Certificate
 from failover.model.observation import AgentState, DatabaseFacts, GateFacts
 from failover.model.spec import HostSpec
 from failover.planner.gate import Hold
@@ -80,7 +81,14 @@ class Duties:
             doing=view.doing if spec is not None else "waiting for its first spec",
             trouble=tuple(f"{key}: {text}" for key, text in sorted(view.trouble.items())),
             voter_leader=view.voter_leader,
+            record_known_s=0.0 if view.record is None else round(now - view.record_since_s, 3),
+            kept=view.kept,
         )
+
+    def certificates(self) -> tuple[Certificate, ...]:
+        """What was saved here before a copy was rewound or removed."""
+        parts = self.parts
+        return parts.database.certificates() if parts is not None and parts.database is not None else ()
 
     def nudge(self) -> None:
         """Read the record now."""

@@ -9,11 +9,13 @@ import asyncio
 import contextlib
 import logging
 import secrets
+import time
 
+from failover.agent.evidence import Evidence
 from failover.agent.follower import Follower
 from failover.agent.gates import Gates
 from failover.agent.view import HostView, boot_s
-from failover.agent.watch import FlushWatch
+from failover.agent.watch import AloneClock, FlushWatch
 from failover.errors import FailoverError, Refused, Unreachable
 from failover.model.observation import DatabaseFacts
 from failover.model.units import member_id
@@ -22,7 +24,7 @@ from failover.planner.verdict import Opinion
 from failover.ports.database import Database, Upstream
 
 log = logging.getLogger("failover.keeper")
-_ROUTINE = (decisions.PUBLISH, "primary, protected")
+_ROUTINE = (decisions.PUBLISH, decisions.PUBLISH_ALONE, "primary, protected", decisions.UNPROTECTED)
 
 _TICK_S = 0.25
 # Closer looks would take the very processor that the promotion waits for.
@@ -47,6 +49,8 @@ class Keeper:
         spec = view.spec
         self._stale_s = spec.standby_stale_s if spec is not None else 1.5
         self._watch = FlushWatch(stale_s=self._stale_s)
+        self._alone = AloneClock()
+        self._evidence = Evidence(view, database)
         self._start_permit = 0
         self._own_revision = 0
         self._rejoin_failed = False
@@ -136,6 +140,7 @@ class Keeper:
         if self._settings_due and db.state in ("primary", "standby"):
             await self._apply_settings()
         self._count_streaming(db, now)
+        self._note("evidence", self._evidence.look(db))
         self._gates.decide()
         self._gates.poke.set()
 
@@ -209,6 +214,9 @@ class Keeper:
         if now >= self._next_publish and record is not None and record.sync and db.state == "primary":
             flushed = {r.application_name: r.flush_lsn for r in db.replicas}
             publish = min(flushed.get(member, 0) for member in record.sync)
+        alone_s = 0.0
+        if now >= self._next_publish and record is not None and not record.sync and db.state == "primary":
+            alone_s = self._alone.seconds(record.alone, now_s=now, now_unix_s=time.time())
         sites = [peer.peer for peer in view.peers.values() if peer.peer.database_port]
         return decisions.KeeperFacts(
             site=view.site,
@@ -226,6 +234,9 @@ class Keeper:
             upstream_ready=self._upstream_ready(),
             rejoin_failed=self._rejoin_failed,
             publish_flush=publish,
+            alone_s=alone_s,
+            now_unix_s=time.time(),
+            evidence_saved=view.kept is not None,
             promote=spec.promote if spec is not None else "ask",
             on_standby_loss=spec.on_standby_loss if spec is not None else "stall",
         )
@@ -258,6 +269,8 @@ class Keeper:
             case decisions.Seed(upstream=upstream):
                 await db.seed(self._upstream(upstream), member_id(self._view.site, secrets.token_hex(4)))
                 self._rejoin_failed = False
+            case decisions.SaveEvidence(fork_lsn=fork):
+                await self._evidence.save(fork)
             case decisions.Rejoin():
                 await self._rejoin(action)
             case _:
@@ -274,16 +287,15 @@ class Keeper:
             self._start_permit = action.new.revision
 
     async def _rejoin(self, action: decisions.Rejoin) -> None:
-        upstream = self._upstream(action.upstream)
+        await self._database.stop(clean=False, budget_s=5.0)
+        if action.fork_lsn:
+            await self._evidence.save(action.fork_lsn)
         if not action.rewind:
-            await self._database.stop(clean=False, budget_s=5.0)
             await self._database.discard()
             self._rejoin_failed = False
             return
-        evidence = await self._database.save_evidence(action.fork_lsn)
-        log.warning("evidence: %s commits past the fork saved in %s", evidence.commits, evidence.folder)
         new = member_id(self._view.site, secrets.token_hex(4))
-        self._rejoin_failed = not await self._database.rewind(upstream, new)
+        self._rejoin_failed = not await self._database.rewind(self._upstream(action.upstream), new)
 
     def _upstream(self, site: str) -> Upstream:
         peer = self._view.peers[site].peer

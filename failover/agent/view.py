@@ -6,7 +6,7 @@ import asyncio
 import time
 from pathlib import Path
 
-from failover.model.observation import AgentState, DatabaseFacts, ProbeFacts
+from failover.model.observation import AgentState, DatabaseFacts, Kept, ProbeFacts
 from failover.model.record import Record
 from failover.model.spec import HostSpec, Peer
 from failover.planner.gate import GateOrder, Hold
@@ -46,6 +46,8 @@ class HostView:
         self.spec: HostSpec | None = None
         self.record: Record | None = None
         self.record_read_s: float | None = None
+        self.record_since_s = 0.0
+        self.kept: Kept | None = None
         self.move_seen: tuple[str, float] = ("", 0.0)
         self.move_ended_at_s: float | None = None  # of a planned move that left the primary as it was
         self.database = DatabaseFacts(state="absent")
@@ -87,6 +89,7 @@ class HostView:
         self.record = record
         if before is not None and before.kind == "switchover" and record.move != before:
             self.move_ended_at_s = boot_s() if record.primary == before.source else None
+        self.record_since_s = boot_s()
         run = record.move.run if record.move is not None else ""
         if run != self.move_seen[0]:
             self.move_seen = (run, boot_s())
@@ -131,6 +134,7 @@ class HostView:
                 agent_failures=view.agent.failures,
                 agent_ok_s_ago=age(view.agent.ok_at_s),
                 verdict=self.verdict_on(site),
+                position=view.state.database.position if view.state is not None else 0,
             )
             for site, view in self.peers.items()
         )

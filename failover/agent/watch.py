@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from failover.model.observation import DatabaseFacts
+from failover.model.record import Alone
 from failover.model.units import Lsn
 
+_JUST_NOW_S = 0.001
 _NEVER_SEEN_S = 3.0
 _VANISHED_S = 0.15
 
@@ -77,3 +79,21 @@ class FlushWatch:
         least = min(flushed[member] for member in members)
         reached = [at_s for at_s, lsn in self._beats if lsn <= least]
         return max(reached, default=None)
+
+
+class AloneClock:
+    """How long a primary has acknowledged alone: what was published, and the time since. Its own boot clock where it
+    ran all the while; the wall clock bridges a restart of the agent, during which PostgreSQL went on."""
+
+    def __init__(self) -> None:
+        self._seen: Alone | None = None
+        self._seen_at_s = 0.0
+
+    def seconds(self, published: Alone | None, *, now_s: float, now_unix_s: float) -> float:
+        """Until now; more than 0, and never less than what was published."""
+        if published is None:
+            return _JUST_NOW_S
+        if published != self._seen:
+            self._seen, self._seen_at_s = published, now_s
+        since = max(now_s - self._seen_at_s, now_unix_s - published.at_unix_s, _JUST_NOW_S)
+        return round(published.seconds_s + since, 3)

@@ -31,10 +31,13 @@ COMMANDS = {
     "check": ("look_commands", "One Nagios line and status."),
     "switchover": ("move_commands", "Planned move of the primary; no loss."),
     "promote": ("move_commands", "The primary is lost: let another site take over."),
+    "rejoin": ("move_commands", "Release the copy of a former primary that acknowledged alone."),
     "failback": ("move_commands", "Planned return to the preferred site."),
     "drill": ("drill_commands", "Rehearse with load, fault and a measured report."),
     "resume": ("journal_commands", "Go on with a run that stopped."),
     "journal": ("journal_group", "What was done: list, show."),
+    "certificate": ("certificate_group", "What a former primary wrote that nobody else has: list, show."),
+    "record": ("record_group", "The fleet's record: show."),
     "schedule": ("schedule_group", "Run check again and again: install, list, remove."),
     "agent": ("agent_command", ""),
 }

@@ -62,7 +62,8 @@ class ServiceFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProbeFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What this host's prober knows of a peer: consecutive failures and the age of the last good answer."""
+    """What this host's prober knows of a peer: consecutive failures and the age of the last good answer.
+    ``position``: how far its PostgreSQL had come when its agent last said so (0: never)."""
 
     site: str
     database_failures: int
@@ -70,6 +71,7 @@ class ProbeFacts(msgspec.Struct, frozen=True, kw_only=True):
     agent_failures: int
     agent_ok_s_ago: float | None
     verdict: str  # "up" | "down" | "unknown"
+    position: Lsn = 0
 
 
 class GateFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,8 +89,20 @@ class GateFacts(msgspec.Struct, frozen=True, kw_only=True):
     streams: int = 0
 
 
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """The certificate of a quarantined copy, in short."""
+
+    id: str
+    commits: int
+    wal_bytes: int
+
+
 class AgentState(msgspec.Struct, frozen=True, kw_only=True):
-    """Answer of ``GET /v1/state``. ``record_s_ago`` is the age of the last linearizable read (``None``: never)."""
+    """Answer of ``GET /v1/state``. ``record_s_ago`` is the age of the last linearizable read (``None``: never),
+    ``record_known_s`` how long this agent has known this revision. ``kept``: what a quarantined copy has saved.
+
+    Agents of the version before and after this one are asked, too: a field that is added has a default, which means
+    not known, and is never removed."""
 
     site: str
     provider: str
@@ -108,6 +122,8 @@ class AgentState(msgspec.Struct, frozen=True, kw_only=True):
     doing: str
     trouble: tuple[str, ...] = ()
     voter_leader: bool = False
+    record_known_s: float = 0.0
+    kept: Kept | None = None
 
 
 class SiteSeen(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,11 +136,13 @@ class SiteSeen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FleetSeen(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything observed in one look. ``record_error`` says why ``record`` is unknown, when it is."""
+    """Everything observed in one look. ``record_error`` says why ``record`` is unknown, when it is. ``at_unix_s``: wall
+    clock of the look, for upper bounds."""
 
     sites: tuple[SiteSeen, ...]
     record: Record | None
     record_error: str = ""
+    at_unix_s: float = 0.0
 
     def site(self, name: str) -> SiteSeen:
         """The look at ``name``. Raises ``KeyError``."""

@@ -69,13 +69,28 @@ class AwaitServing(Action, frozen=True, kw_only=True, tag="await-serving"):
     site: str
 
 
-class ClaimMove(Action, frozen=True, kw_only=True, tag="claim-move"):
-    """Write ``move`` into the record: keepers stand down for this run while it is live (safety C2)."""
+class ClaimMove(Action, frozen=True, kw_only=True, tag="claim-move", omit_defaults=True):
+    """Write ``move`` into the record: keepers stand down for this run while it is live (safety C2).
+    ``accept_loss_s``: with a promotion, what its operator agreed to lose."""
 
     kind: str
     source: MemberId
     target: MemberId
     budget_s: float
+    accept_loss_s: float = 0.0
+
+
+class ReleaseQuarantine(Action, frozen=True, kw_only=True, tag="release-quarantine"):
+    """Note in the record that the copy ``member``, which holds writes that nobody else has, may be rewound."""
+
+    member: MemberId
+
+
+class AwaitRejoined(Action, frozen=True, kw_only=True, tag="await-rejoined"):
+    """Wait until the site's copy is another one than ``member`` and streams as a standby."""
+
+    site: str
+    member: MemberId
 
 
 class ClearMove(Action, frozen=True, kw_only=True, tag="clear-move"):
@@ -159,6 +174,8 @@ Actions = (
     | AwaitProtected
     | AwaitServing
     | ClaimMove
+    | ReleaseQuarantine
+    | AwaitRejoined
     | ClearMove
     | Checkpoint
     | QuiesceApp
@@ -197,7 +214,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """Steps in order. At most one is the commit step: undo before it, only forward after it."""
+    """Steps in order. At most one is the commit step: undo before it, only forward after it. ``at_risk``: what a
+    promotion may lose, as measured."""
 
     verb: str
     summary: str
@@ -205,6 +223,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     hazards: tuple[str, ...] = ()
     promise: str = ""
     measured: tuple[str, ...] = ()
+    at_risk: str = ""
     needs_fleet_lease: bool = True
 
     @property

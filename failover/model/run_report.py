@@ -43,7 +43,8 @@ class StepEnd(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that ended, and the fleet as it was seen afterwards. ``missed``: what did not get done or does not hold."""
+    """A run that ended, and the fleet as it was seen afterwards. ``missed``: what did not get done or does not hold.
+    ``at_risk`` and ``lost``: what a promotion stated before, and what is known after it."""
 
     schema: str = SCHEMA
     verb: str
@@ -55,6 +56,8 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[StepEnd, ...]
     missed: tuple[str, ...] = ()
     after: Status | None = None
+    at_risk: str = ""
+    lost: tuple[str, ...] = ()
 
 
 class PlanShown(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,7 +16,8 @@ from failover.engine.interrupt import Interrupt
 from failover.engine.owner import this_process
 from failover.errors import FailoverError, Refused
 from failover.model.journal import Outcome
-from failover.model.plan import Plan, Refusal
+from failover.model.observation import FleetSeen
+from failover.model.plan import ClaimMove, Plan, Refusal
 from failover.model.run_report import RunReport, StepEnd
 from failover.model.status import Level
 from failover.operations.handlers import handlers
@@ -27,6 +28,7 @@ from failover.operations.verbs import DeployWish, DestroyWish, Wish, decide, nee
 from failover.operations.watch import Watch
 from failover.operations.wired import Wired
 from failover.planner.check import judge
+from failover.planner.exposure import told_after
 
 _RECORD_S = 30.0
 _PAUSE_S = 0.2
@@ -120,11 +122,13 @@ def report(wired: Wired, plan: Plan, result: RunResult, watch: Watch) -> RunRepo
     """Observe again and say how it ended. Never fails because of what can no longer be asked."""
     missed = [f"{one.step.title}: {one.detail or 'not done'}" for one in result.failures]
     after = None
+    lost: tuple[str, ...] = ()
     if plan.verb != "destroy":
         watch.note("looking at the fleet again")
         seen = look(wired)
         verdict = judge(wired.fleet, seen, specs=wanted_specs(wired), names=names(wired, seen))
         after = verdict.view
+        lost = _lost(plan, seen)
         if verdict.level is Level.CRITICAL:
             missed.append(f"afterwards: {verdict.summary}")
     return RunReport(
@@ -148,6 +152,15 @@ def report(wired: Wired, plan: Plan, result: RunResult, watch: Watch) -> RunRepo
         ),
         missed=tuple(missed),
         after=after,
+        at_risk=plan.at_risk,
+        lost=lost,
+    )
+
+
+def _lost(plan: Plan, seen: FleetSeen) -> tuple[str, ...]:
+    claims = [step.action for step in plan.steps if isinstance(step.action, ClaimMove)]
+    return tuple(
+        told for claim in claims if claim.kind == "promote" for told in told_after(claim.source, claim.target, seen)
     )
 
 

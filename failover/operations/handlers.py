@@ -10,6 +10,7 @@ from failover.model.plan import (
     AwaitPrimary,
     AwaitProtected,
     AwaitReceived,
+    AwaitRejoined,
     AwaitServing,
     Checkpoint,
     ClaimMove,
@@ -23,6 +24,7 @@ from failover.model.plan import (
     PutSpec,
     QuiesceApp,
     ReleaseGates,
+    ReleaseQuarantine,
     StopPrimary,
 )
 from failover.operations.handlers_database import (
@@ -53,6 +55,7 @@ from failover.operations.handlers_record import (
     CommitMoveHandler,
     CreateRecordHandler,
 )
+from failover.operations.handlers_rejoin import AwaitRejoinedHandler, ReleaseQuarantineHandler
 from failover.operations.session import Session
 
 
@@ -70,6 +73,8 @@ def handlers(session: Session) -> Handlers:
         AwaitServing: AwaitServingHandler(session),
         ClaimMove: ClaimMoveHandler(session),
         ClearMove: ClearMoveHandler(session),
+        ReleaseQuarantine: ReleaseQuarantineHandler(session),
+        AwaitRejoined: AwaitRejoinedHandler(session),
         Checkpoint: CheckpointHandler(session),
         QuiesceApp: QuiesceAppHandler(session),
         HoldGates: HoldGatesHandler(session),

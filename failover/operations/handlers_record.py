@@ -68,7 +68,7 @@ class ClaimMoveHandler:
 
     def look(self, action: ClaimMove, context: Context) -> Looked:
         """Is the move in the record ours? For a promote it may be gone already: then the keeper has acted."""
-        record = _record(self._session, context)
+        record = read_record(self._session, context)
         if action.kind == "promote" and record.primary == action.target:
             return Looked(see=See.DONE, detail=f"the keeper has taken over in epoch {record.epoch}")
         if record.move is not None and record.move.run == context.run:
@@ -78,17 +78,24 @@ class ClaimMoveHandler:
     def perform(self, action: ClaimMove, context: Context) -> str:
         """Swap it in while the record still says what the plan was made for."""
         move = Move(
-            run=context.run, kind=action.kind, source=action.source, target=action.target, budget_s=action.budget_s
+            run=context.run,
+            kind=action.kind,
+            source=action.source,
+            target=action.target,
+            budget_s=action.budget_s,
+            accept_loss_s=action.accept_loss_s,
         )
 
         def change(record: Record) -> Record:
-            if record.primary != action.source or action.target not in record.sync:
+            # An accepted loss is for a copy that nobody lists; a listed one loses nothing, and nothing is accepted.
+            fits = not record.sync if action.accept_loss_s else action.target in record.sync
+            if record.primary != action.source or not fits:
                 raise Refused("the record changed since the plan was made", hint="run the command again")
             if record.move is not None and record.move.run != context.run:
                 raise Refused(f"run {record.move.run} has claimed a move", hint=f"failover resume {record.move.run}")
             return record.next(move=move)
 
-        record = _swap(self._session, context, change)
+        record = swap_record(self._session, context, change)
         return f"claimed in revision {record.revision}"
 
 
@@ -102,14 +109,14 @@ class ClearMoveHandler:
 
     def look(self, action: ClearMove, context: Context) -> Looked:
         """Gone, by whoever's hand."""
-        record = _record(self._session, context)
+        record = read_record(self._session, context)
         if record.move is not None and record.move.run == context.run:
             return Looked(see=See.NOT_DONE, detail="the move is still in the record")
         return Looked(see=See.DONE, detail=f"no move of this run, primary {record.primary}")
 
     def perform(self, action: ClearMove, context: Context) -> str:
         """Swap it away, and wake the keeper that stands down for it."""
-        record = _swap(self._session, context, lambda record: _without_move(record, context.run))
+        record = swap_record(self._session, context, lambda record: _without_move(record, context.run))
         _nudge(self._session, context, record.primary_site)
         return f"cleared in revision {record.revision}"
 
@@ -129,7 +136,7 @@ class CommitMoveHandler:
             return Looked(see=See.DONE, detail=done)
         if self._session.untouched(context):
             return Looked(see=See.NOT_DONE, detail="not sent yet")
-        record = _record(self._session, context)
+        record = read_record(self._session, context)
         if record.primary == action.target:
             return Looked(see=See.DONE, detail=f"epoch {record.epoch}")
         return Looked(see=See.NOT_DONE, detail=f"primary is still {record.primary}")
@@ -157,7 +164,7 @@ class CommitMoveHandler:
                 flushed_lsn=max(record.flushed_lsn, received.position),
             )
 
-        record = _swap(self._session, context, change)
+        record = swap_record(self._session, context, change)
         # Both sides act on the record alone; every millisecond until they look is a user's.
         self._session.nudge(context, [site.name for site in self._session.wired.fleet.data_sites])
         return self._session.done(context, f"epoch {record.epoch}, primary {record.primary}")
@@ -169,19 +176,20 @@ def _without_move(record: Record, run: str) -> Record:
     return record.next(move=None)
 
 
-def _record(session: Session, context: Context) -> Record:
+def read_record(session: Session, context: Context) -> Record:
+    """The record now; raises ``Unreachable`` when there is none."""
     record = session.read_record(context)
     if record is None:
         raise Unreachable("there is no record", where="record", hint="failover status")
     return record
 
 
-def _swap(session: Session, context: Context, change: Callable[[Record], Record]) -> Record:
+def swap_record(session: Session, context: Context, change: Callable[[Record], Record]) -> Record:
     """Read, change, swap; again when another writer was first. ``change`` raises when its ground is gone."""
     if context.lease is None:
         raise LeaseLost("this run holds no lease of the record", hint="run the command again")
     for _ in range(_TRIES):
-        record = _record(session, context)
+        record = read_record(session, context)
         new = change(record)
         swapped = session.wired.record.swap(
             expected_revision=record.revision, new=new, lease=context.lease, deadline_s=within(context, CALL_S)

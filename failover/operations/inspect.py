@@ -56,7 +56,7 @@ def look(wired: Wired, *, deadline_s: float = LOOK_S) -> FleetSeen:
         for site in wired.fleet.sites
     )
     record, error = _record(record_asked)
-    return FleetSeen(sites=sites, record=record, record_error=error)
+    return FleetSeen(sites=sites, record=record, record_error=error, at_unix_s=time.time())
 
 
 def _found_down(asked: dict[str, Future[AgentState]]) -> dict[str, str]:

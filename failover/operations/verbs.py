@@ -10,7 +10,7 @@ from failover.model.plan import Plan, Refusal
 from failover.model.units import MemberId, member_id
 from failover.operations.inspect import wanted_specs
 from failover.operations.wired import Wired
-from failover.planner import deploy, destroy, failback, names, promote, switchover
+from failover.planner import deploy, destroy, failback, names, promote, rejoin, switchover
 
 
 class DeployWish:
@@ -56,13 +56,22 @@ class PromoteWish:
         self.accept_loss_s = accept_loss_s
 
 
+class RejoinWish:
+    """Release ``site``'s quarantined copy."""
+
+    verb = "rejoin"
+
+    def __init__(self, site: str) -> None:
+        self.site = site
+
+
 class NamesWish:
     """Bring the app's names after the record."""
 
     verb = "names"
 
 
-Wish = DeployWish | DestroyWish | SwitchoverWish | FailbackWish | PromoteWish | NamesWish
+Wish = DeployWish | DestroyWish | SwitchoverWish | FailbackWish | PromoteWish | RejoinWish | NamesWish
 
 
 def decide(wired: Wired, wish: Wish, seen: FleetSeen) -> Plan | Refusal:
@@ -86,6 +95,8 @@ def decide(wired: Wired, wish: Wish, seen: FleetSeen) -> Plan | Refusal:
         case PromoteWish():
             ask_promote = promote.PromoteAsk(site=wish.site, accept_loss_s=wish.accept_loss_s)
             return promote.plan(fleet, seen, ask_promote)
+        case RejoinWish():
+            return rejoin.plan(fleet, seen, rejoin.RejoinAsk(site=wish.site))
         case NamesWish():
             return names.plan(fleet, seen, names.NamesAsk())
 

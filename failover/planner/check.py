@@ -13,6 +13,7 @@ from failover.model.fleet import Fleet, Role
 from failover.model.observation import AgentState, FleetSeen
 from failover.model.record import Record
 from failover.model.status import Figure, Level, NamesSeen, Status, Verdict
+from failover.model.units import site_of
 from failover.planner.check_parts import names_findings, site_findings
 from failover.planner.promote import observers
 from failover.planner.status import record_status, site_status, unprotected_s
@@ -158,6 +159,8 @@ def _silent_primary(fleet: Fleet, seen: FleetSeen, name: str) -> tuple[Level, Fi
         data = next((site.name for site in fleet.data_sites if site.name != name), "SITE")
         what = f"the primary {name} is gone: {' and '.join(one.observer for one in opinions)} agree"
         hint = f"failover promote {data} (promote: {fleet.promote})"
+        if seen.record is not None and not seen.record.sync:
+            hint = f"bring it back: it was alone; failover promote {data} --dry-run says what would be lost"
         return Level.CRITICAL, _said("primary-gone", what, name, hint=hint, bad=True)
     if any(opinion.verdict == UP for opinion in opinions):
         what = f"the primary {name} does not answer this machine, others reach it"
@@ -170,7 +173,9 @@ def _silent_primary(fleet: Fleet, seen: FleetSeen, name: str) -> tuple[Level, Fi
 def _protection(seen: FleetSeen, record: Record) -> Iterator[tuple[Level, Finding]]:
     if not record.sync:
         what = f"unprotected: writes are on {record.primary_site} only"
-        hint = "failover status --watch; the standby rejoins by itself once its site lives"
+        kept = next((site_of(loss.source) for loss in record.accepted if not loss.released_by), "")
+        waits = "failover status --watch; the standby rejoins by itself once its site lives"
+        hint = f"failover rejoin {kept}, once its site lives" if kept else waits
         yield Level.WARNING, _said("unprotected", what, record.primary_site, hint=hint)
     elif not is_protected(seen, record) and any(one.site == record.primary_site and one.state for one in seen.sites):
         what = f"{', '.join(record.sync)} does not stream: commits wait for it"

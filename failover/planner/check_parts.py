@@ -27,8 +27,19 @@ def site_findings(fleet: Fleet, site: Site, state: AgentState, digest: str) -> I
     if digest and state.spec_digest != digest:
         what = f"{name} runs another spec than the fleet file declares"
         yield warning("spec-drift", what, f"failover deploy {name}", site=name)
+    if state.record is not None and state.record.quarantine(state.database.member) is not None:
+        yield _quarantined(state)
     for trouble in state.trouble:
         yield warning("keeper-trouble", f"{name}: {trouble}", "failover status", site=name)
+
+
+def _quarantined(state: AgentState) -> Finding:
+    """Acknowledged writes that nobody else has are not thrown away by a program."""
+    held = "it is saving what only it has"
+    if state.kept is not None:
+        held = f"{state.kept.commits} commits that nobody else has are kept as {state.kept.id}"
+    what = f"the copy at {state.site} is quarantined: {held}"
+    return warning("quarantined", what, f"failover rejoin {state.site}", site=state.site)
 
 
 def names_findings(fleet: Fleet, seen: FleetSeen, names: tuple[NamesSeen, ...]) -> Iterator[Finding]:

@@ -38,6 +38,7 @@ __all__ = (
 )  # fmt: skip
 
 PUBLISH = "publish how far sync members have flushed"
+UNPROTECTED = "primary, unprotected: no sync member"
 QUARANTINED = "quarantined, with acknowledged writes that nobody else has"
 PUBLISH_ALONE = "publish how long this primary has acknowledged alone"
 HEAD_START_S = 3.0
@@ -163,7 +164,7 @@ def _keep_sync(facts: KeeperFacts, record: Record) -> KeeperAction:
     if facts.alone_s > 0.0 and not record.sync:
         published = record.next(alone=alone(facts, record.alone))
         return Swap(expected_revision=record.revision, new=published, why=PUBLISH_ALONE)
-    return Idle(why="primary, protected" if record.sync else "primary, unprotected: no sync member")
+    return Idle(why="primary, protected" if record.sync else UNPROTECTED)
 
 
 def _narrow(facts: KeeperFacts, record: Record, gone: str) -> KeeperAction:

@@ -10,6 +10,7 @@ from failover.model.observation import AgentState, FleetSeen, SiteSeen
 from failover.model.record import Record
 from failover.model.status import RecordStatus, SiteStatus
 from failover.model.units import site_of
+from failover.planner.exposure import exposure
 
 
 def site_status(fleet: Fleet, seen: FleetSeen, site: Site) -> SiteStatus:
@@ -23,9 +24,9 @@ def site_status(fleet: Fleet, seen: FleetSeen, site: Site) -> SiteStatus:
         name=site.name,
         provider=site.provider,
         role=_role(site, record),
-        state=_state(site, state),
+        state=_state(site, state, record),
         lag_bytes=lag,
-        exposure_s=_exposure_s(state, record),
+        exposure_s=_exposure_s(state, seen),
         gate=state.gate.state if site.role is Role.DATA else "none",
         seen_s_ago=look.seen_s_ago,
         record_s_ago=state.record_s_ago,
@@ -72,10 +73,12 @@ def _role(site: Site, record: Record | None) -> str:
     return "primary" if record.primary_site == site.name else "standby"
 
 
-def _state(site: Site, state: AgentState) -> str:
+def _state(site: Site, state: AgentState, record: Record | None) -> str:
     if site.role is Role.WITNESS:
         return "watching"
     database = state.database
+    if record is not None and database.state == "stopped" and record.quarantine(database.member) is not None:
+        return "quarantined"
     if database.state == "standby":
         return "streaming" if database.streaming else "not streaming"
     return database.state
@@ -94,9 +97,13 @@ def _lag_bytes(seen: FleetSeen, name: str) -> int | None:
     return None
 
 
-def _exposure_s(state: AgentState, record: Record | None) -> float | None:
-    """0 for a sync member: it holds every acknowledged write. Anything else is not known from here."""
-    if record is None:
+def _exposure_s(state: AgentState, seen: FleetSeen) -> float | None:
+    """0 for a sync member: it holds every acknowledged write. A copy the record does not name lacks what the primary
+    acknowledged alone, as long as that lasts; ``None``: not known."""
+    record, member = seen.record, state.database.member
+    if record is None or not member:
         return None
-    member = state.database.member
-    return 0.0 if member and (member in record.sync or member == record.primary) else None
+    listed = (record.primary, *record.sync)
+    if any(site_of(one) == state.site for one in listed):
+        return 0.0 if member in listed else None
+    return exposure(record, seen, state.site).seconds_s

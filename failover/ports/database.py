@@ -7,8 +7,9 @@ from typing import Protocol
 
 import msgspec
 
+from failover.model.certificate import Certificate
 from failover.model.observation import DatabaseFacts
-from failover.model.record import Timeline
+from failover.model.record import AcceptedLoss, Timeline
 from failover.model.units import Lsn, MemberId
 
 
@@ -18,14 +19,6 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     site: str
     address: str
     port: int
-
-
-class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """WAL past the fork, saved before a rewind: the lost-write certificate where no client kept a ledger (C6)."""
-
-    folder: str
-    size_bytes: int
-    commits: int
 
 
 class Database(Protocol):
@@ -77,8 +70,13 @@ class Database(Protocol):
         """Base backup into an empty place; streams under a name that is no member's (B1)."""
         ...
 
-    async def save_evidence(self, fork_lsn: Lsn) -> Evidence:
-        """Copy WAL past the fork aside and count its commits."""
+    async def save_evidence(self, fork_lsn: Lsn, accepted: AcceptedLoss | None) -> Certificate:
+        """Copy the stopped database's WAL past the fork aside and count its commits (C6). Saved once per copy and
+        fork: the second call answers with the first one's certificate."""
+        ...
+
+    def certificates(self) -> tuple[Certificate, ...]:
+        """Everything saved on this host. Raises ``Damaged`` when one was changed since."""
         ...
 
     async def rewind(self, upstream: Upstream, member: MemberId) -> bool:

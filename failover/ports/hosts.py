@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from failover.model.certificate import Certificate
 from failover.model.observation import AgentState, DatabaseFacts, GateFacts
 from failover.model.secret import Secret
 from failover.model.spec import HostSpec
@@ -19,6 +20,10 @@ class Hosts(Protocol):
 
     def state(self, site: str, *, deadline_s: float) -> AgentState:
         """What the agent knows now. Repeatable, changes nothing."""
+        ...
+
+    def certificates(self, site: str, *, deadline_s: float) -> tuple[Certificate, ...]:
+        """What was saved there before a copy was rewound or removed. Repeatable, changes nothing."""
         ...
 
     def enrol(self, site: str, *, token: Secret, deadline_s: float) -> bool:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from failover.errors import FailoverError
+from failover.model.certificate import Certificate
 from failover.model.finding import Finding
 from failover.model.journal import JournalLine, RunView
 from failover.model.plan import Plan, Refusal
+from failover.model.record import Record
 from failover.model.run_report import PlanShown, RefusalShown
 from failover.model.status import Figure, Status, Verdict
 
@@ -50,6 +52,21 @@ class JournalShown(msgspec.Struct, frozen=True, kw_only=True):
     runs: tuple[RunView, ...]
     lines: tuple[JournalLine, ...] = ()
     plan: Plan | None = None
+
+
+class CertificatesShown(msgspec.Struct, frozen=True, kw_only=True):
+    """``certificate list --json``; ``failed``: site -> why it was not asked."""
+
+    schema: str = "failover/certificates/v1"
+    certificates: tuple[Certificate, ...]
+    failed: dict[str, str]
+
+
+class RecordShown(msgspec.Struct, frozen=True, kw_only=True):
+    """``record show --json``."""
+
+    schema: str = "failover/record/v1"
+    record: Record
 
 
 class DoneShown(msgspec.Struct, frozen=True, kw_only=True):

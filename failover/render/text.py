@@ -69,6 +69,8 @@ def run_text(report: RunReport) -> str:
     lines = [f"{report.verb} {report.state} in {took}: {report.summary} (run {report.run})\n"]
     lines.extend(f"  {step.outcome:9} {step.title}{_end(step)}\n" for step in report.steps)
     lines.extend(f"missed: {one}\n" for one in report.missed)
+    lines.extend(f"at risk before: {one}\n" for one in (report.at_risk,) if one)
+    lines.extend(f"lost: {one}\n" for one in report.lost)
     text = "".join(lines)
     return text if report.after is None else f"{text}{status_text(report.after)}"
 

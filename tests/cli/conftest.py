@@ -17,7 +17,7 @@ from tests.fakes.wired import Memory, memory
 
 MODULES = (
     "changing", "stack_commands", "look_commands", "drill_commands", "journal_commands", "journal_group",
-    "schedule_group",
+    "schedule_group", "certificate_group", "record_group",
 )  # fmt: skip
 
 

@@ -11,18 +11,20 @@ from dataclasses import dataclass, field
 import msgspec
 
 from failover.errors import Refused, Unreachable
+from failover.model.certificate import Certificate, SavedWal
 from failover.model.fleet import App, AppClass, Dns, Fleet, Role, Service, Site
 from failover.model.observation import (
     AgentState,
     DatabaseFacts,
     FleetSeen,
     GateFacts,
+    Kept,
     ProbeFacts,
     Replica,
     ServiceFacts,
     SiteSeen,
 )
-from failover.model.record import Record, Timeline
+from failover.model.record import AcceptedLoss, Move, Record, Timeline
 from failover.model.secret import Secret
 from failover.model.spec import HostSpec
 from failover.model.units import MemberId, site_of
@@ -87,7 +89,8 @@ def record(
 
 def database(site: str, of: Record, *, position: int = 1000) -> DatabaseFacts:
     """The settled PostgreSQL of ``site`` under the record ``of``."""
-    member = {"alpha": ALPHA, "beta": BETA}.get(site)
+    listed = {site_of(member): member for member in (*of.sync, of.primary)}
+    member = {"alpha": ALPHA, "beta": BETA, **listed}.get(site)
     if member is None:
         return DatabaseFacts(state="absent")
     common = {"member": member, "system_identifier": SYSTEM, "timeline": 1, "position": position}
@@ -189,6 +192,7 @@ class MemoryHosts:
     stuck_receive: bool = False
     bad_hook: bool = False
     calls: list[tuple[str, ...]] = field(default_factory=list)
+    saved: dict[str, Certificate] = field(default_factory=dict)
     ended: tuple[str, ...] = ()
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -197,6 +201,11 @@ class MemoryHosts:
             self._answers(site)
             self._keep()
             return self.states[site]
+
+    def certificates(self, site: str, *, deadline_s: float) -> tuple[Certificate, ...]:
+        with self._lock:
+            self._answers(site)
+            return tuple(one for member, one in self.saved.items() if site_of(member) == site)
 
     def enrol(self, site: str, *, token: Secret, deadline_s: float) -> bool:
         self._call("enrol", site)
@@ -280,6 +289,14 @@ class MemoryHosts:
             if site in self.silent:
                 continue
             facts = state.database
+            if now.quarantine(facts.member) is not None:
+                self._quarantine(site, now)
+                continue
+            if facts.state == "stopped" and any(loss.source == facts.member for loss in now.accepted):
+                facts = msgspec.structs.replace(facts, state="standby", member=f"{site}_00000009")
+                self._join(site, now, MemberId(facts.member))
+                state = self.states[site] = msgspec.structs.replace(state, kept=None)
+                now = self._record()
             mine = now.primary_site == site
             if mine and facts.state == "stopped" and live:
                 continue  # stands down for the run
@@ -292,6 +309,20 @@ class MemoryHosts:
             self.states[site] = msgspec.structs.replace(
                 state, record=now, database=facts, gate=gate, serving=mine and facts.state == "primary"
             )
+
+    def _quarantine(self, site: str, now: Record) -> None:
+        """Its keeper stops it, saves what only it has, and waits."""
+        state = self.states[site]
+        saved = self.saved.get(state.database.member)
+        kept = Kept(id=saved.id, commits=saved.commits, wal_bytes=saved.wal_bytes) if saved is not None else None
+        facts = msgspec.structs.replace(state.database, state="stopped", was_primary=True, streaming=False, replicas=())
+        self.states[site] = msgspec.structs.replace(state, record=now, database=facts, serving=False, kept=kept)
+
+    def _join(self, site: str, now: Record, member: MemberId) -> None:
+        """The primary's keeper lists the new copy."""
+        lease = self.store.acquire(name=f"keeper-{now.primary_site}", owner="test", ttl_s=60, deadline_s=1)
+        _swap(self.store, lease, now, sync=(member,), alone=None)
+        self.store.release(lease, deadline_s=1)
 
     def _record(self) -> Record:
         now = self.store.read(deadline_s=1.0)
@@ -324,9 +355,45 @@ def settled(store: RecordStore, value: Record | None = None) -> MemoryHosts:
     if now.primary != wanted.primary:
         other, kept = (BETA, ALPHA) if now.primary == ALPHA else (ALPHA, BETA)
         now = _swap(store, lease, now, epoch=now.epoch + 1, primary=other, sync=(kept,))
-    now = _swap(store, lease, now, sync=wanted.sync, move=wanted.move, flushed_lsn=wanted.flushed_lsn)
+    now = _swap(
+        store, lease, now, sync=wanted.sync, move=wanted.move, flushed_lsn=wanted.flushed_lsn, alone=wanted.alone
+    )
     store.release(lease, deadline_s=1)
     return MemoryHosts(store=store, states={site.name: agent(site.name, now) for site in fleet().sites})
+
+
+def left_behind(store: RecordStore, *, accepted_s: float = 60.0) -> None:
+    """beta was promoted over alpha, which was alone, by an operator's run that accepted the loss."""
+    lease = store.acquire(name="setup", owner="test", ttl_s=60, deadline_s=1)
+    now = store.read(deadline_s=1)
+    assert now is not None and not now.sync
+    move = Move(run="promote-1", kind="promote", source=ALPHA, target=BETA, budget_s=60.0, accept_loss_s=accepted_s)
+    now = _swap(store, lease, now, move=move)
+    loss = AcceptedLoss(
+        epoch=now.epoch + 1, run="promote-1", source=ALPHA, target=BETA, fork_lsn=1000, accepted_s=accepted_s
+    )
+    lines = (*now.timelines, Timeline(tli=2, fork_lsn=1000))
+    _swap(store, lease, now, epoch=now.epoch + 1, primary=BETA, move=None, accepted=(loss,), timelines=lines)
+    store.release(lease, deadline_s=1)
+
+
+def certificate(member: str = ALPHA, *, commits: int = 1700, accepted: AcceptedLoss | None = None) -> Certificate:
+    """What ``member`` had written past the fork."""
+    return Certificate(
+        id=f"{member}-0_3E8",
+        site=site_of(member),
+        member=member,
+        system_identifier=SYSTEM,
+        timeline=1,
+        fork_lsn="0/3E8",
+        end_lsn="0/5F5E100",
+        wal_bytes=99_999_000,
+        commits=commits,
+        saved_at="2026-01-02T03:04:05.000Z",
+        folder=f"/hosts/{site_of(member)}/evidence/{member}-0_3E8",
+        files=(SavedWal(name="000000010000000000000000", size_bytes=4194304, sha256="ab" * 32),),
+        accepted=accepted,
+    ).sealed()
 
 
 def _swap(store: RecordStore, lease: Lease, before: Record, **changes: object) -> Record:

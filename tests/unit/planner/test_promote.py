@@ -44,7 +44,8 @@ def test_a_request_to_the_keeper_then_names_at_live_providers_only() -> None:
     assert (action.kind, action.source, action.target) == ("promote", ALPHA, BETA)
     assert found.steps[0].commit
     assert any("remove its NS" in hazard and "alpha" in hazard for hazard in found.hazards)
-    assert any("exposure: 0" in fact for fact in found.measured)
+    assert found.at_risk == "nothing: protected" and f"at risk: {found.at_risk}" in found.measured
+    assert action.accept_loss_s == 0.0
 
 
 def test_the_dead_edge_leaves_the_names() -> None:
@@ -63,24 +64,11 @@ def test_two_observers_at_two_providers_must_agree() -> None:
     assert codes(seen(alpha=None, beta=suspects("beta", record(), "alpha", "down"), gamma=None)) == {"not-agreed-down"}
 
 
-def test_a_copy_that_is_not_in_sync_is_refused_whatever_is_accepted() -> None:
-    assert codes(lost(record(sync=()))) == {"not-in-sync"}
-    assert codes(lost(record(sync=())), accept_loss_s=3600.0) == {"not-in-sync"}
-
-
 def test_a_disk_that_went_back_in_time_is_refused() -> None:
     behind = with_database("beta", record(), position=100)
     behind = msgspec.structs.replace(behind, probes=suspects("beta", record(), "alpha", "down").probes)
     look = msgspec.structs.replace(lost(), sites=(lost().sites[0], seen(beta=behind).sites[1], lost().sites[2]))
     assert codes(look) == {"disk-rolled-back"}
-
-
-def test_unprotected_seconds_must_be_accepted() -> None:
-    state = msgspec.structs.replace(suspects("beta", record(), "alpha", "down"), unprotected_s=30.0)
-    look = msgspec.structs.replace(lost(), sites=(lost().sites[0], seen(beta=state).sites[1], lost().sites[2]))
-    assert codes(look) == {"loss-not-accepted"}
-    accepted = plan_of(look, accept_loss_s=60.0)
-    assert any("accepted" in hazard for hazard in accepted.hazards)
 
 
 def test_the_live_move_of_another_run_is_refused() -> None:
