@@ -8,7 +8,8 @@ from failover.errors import Exit
 from failover.model.record import Alone
 from tests.cli.conftest import Failover
 from tests.cli.golden import same
-from tests.fakes.hosts import ALPHA, BETA, certificate, left_behind, record, suspects
+from tests.fakes.hosts import ALPHA, BETA, record, suspects
+from tests.fakes.losses import certificate, left_behind
 from tests.fakes.wired import Memory
 
 # Far in the future: how long ago it was is then 0 on every day these tests run.

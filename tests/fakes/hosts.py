@@ -1,6 +1,7 @@
 """Agents in memory over a record store in memory: a fleet whose keepers act the moment they are nudged.
 
 ``Fleet`` values and ``AgentState`` made here are also what planner tests look at.
+Longer than 350 lines because all the keepers of a fleet act under one lock, and what they say is made beside it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from failover.errors import Refused, Unreachable
-from failover.model.certificate import Certificate, SavedWal
+from failover.model.certificate import Certificate
 from failover.model.fleet import App, AppClass, Dns, Fleet, Role, Service, Site
 from failover.model.observation import (
     AgentState,
@@ -24,7 +25,7 @@ from failover.model.observation import (
     ServiceFacts,
     SiteSeen,
 )
-from failover.model.record import AcceptedLoss, Move, Record, Timeline
+from failover.model.record import Record, Timeline
 from failover.model.secret import Secret
 from failover.model.spec import HostSpec
 from failover.model.units import MemberId, site_of
@@ -321,7 +322,7 @@ class MemoryHosts:
     def _join(self, site: str, now: Record, member: MemberId) -> None:
         """The primary's keeper lists the new copy."""
         lease = self.store.acquire(name=f"keeper-{now.primary_site}", owner="test", ttl_s=60, deadline_s=1)
-        _swap(self.store, lease, now, sync=(member,), alone=None)
+        swap(self.store, lease, now, sync=(member,), alone=None)
         self.store.release(lease, deadline_s=1)
 
     def _record(self) -> Record:
@@ -348,55 +349,22 @@ def settled(store: RecordStore, value: Record | None = None) -> MemoryHosts:
     lease: Lease = store.acquire(name="setup", owner="test", ttl_s=60, deadline_s=1)
     now = Record(epoch=0, revision=1, primary=ALPHA)
     store.create(now, lease=lease, deadline_s=1)
-    now = _swap(store, lease, now, epoch=1, system_identifier=SYSTEM, timelines=wanted.timelines, sync=(BETA,))
+    now = swap(store, lease, now, epoch=1, system_identifier=SYSTEM, timelines=wanted.timelines, sync=(BETA,))
     while now.epoch < wanted.epoch:
         other, kept = (BETA, ALPHA) if now.primary == ALPHA else (ALPHA, BETA)
-        now = _swap(store, lease, now, epoch=now.epoch + 1, primary=other, sync=(kept,))
+        now = swap(store, lease, now, epoch=now.epoch + 1, primary=other, sync=(kept,))
     if now.primary != wanted.primary:
         other, kept = (BETA, ALPHA) if now.primary == ALPHA else (ALPHA, BETA)
-        now = _swap(store, lease, now, epoch=now.epoch + 1, primary=other, sync=(kept,))
-    now = _swap(
+        now = swap(store, lease, now, epoch=now.epoch + 1, primary=other, sync=(kept,))
+    now = swap(
         store, lease, now, sync=wanted.sync, move=wanted.move, flushed_lsn=wanted.flushed_lsn, alone=wanted.alone
     )
     store.release(lease, deadline_s=1)
     return MemoryHosts(store=store, states={site.name: agent(site.name, now) for site in fleet().sites})
 
 
-def left_behind(store: RecordStore, *, accepted_s: float = 60.0) -> None:
-    """beta was promoted over alpha, which was alone, by an operator's run that accepted the loss."""
-    lease = store.acquire(name="setup", owner="test", ttl_s=60, deadline_s=1)
-    now = store.read(deadline_s=1)
-    assert now is not None and not now.sync
-    move = Move(run="promote-1", kind="promote", source=ALPHA, target=BETA, budget_s=60.0, accept_loss_s=accepted_s)
-    now = _swap(store, lease, now, move=move)
-    loss = AcceptedLoss(
-        epoch=now.epoch + 1, run="promote-1", source=ALPHA, target=BETA, fork_lsn=1000, accepted_s=accepted_s
-    )
-    lines = (*now.timelines, Timeline(tli=2, fork_lsn=1000))
-    _swap(store, lease, now, epoch=now.epoch + 1, primary=BETA, move=None, accepted=(loss,), timelines=lines)
-    store.release(lease, deadline_s=1)
-
-
-def certificate(member: str = ALPHA, *, commits: int = 1700, accepted: AcceptedLoss | None = None) -> Certificate:
-    """What ``member`` had written past the fork."""
-    return Certificate(
-        id=f"{member}-0_3E8",
-        site=site_of(member),
-        member=member,
-        system_identifier=SYSTEM,
-        timeline=1,
-        fork_lsn="0/3E8",
-        end_lsn="0/5F5E100",
-        wal_bytes=99_999_000,
-        commits=commits,
-        saved_at="2026-01-02T03:04:05.000Z",
-        folder=f"/hosts/{site_of(member)}/evidence/{member}-0_3E8",
-        files=(SavedWal(name="000000010000000000000000", size_bytes=4194304, sha256="ab" * 32),),
-        accepted=accepted,
-    ).sealed()
-
-
-def _swap(store: RecordStore, lease: Lease, before: Record, **changes: object) -> Record:
+def swap(store: RecordStore, lease: Lease, before: Record, **changes: object) -> Record:
+    """One legal step of the stored record."""
     new = before.next(**changes)
     assert store.swap(expected_revision=before.revision, new=new, lease=lease, deadline_s=1)
     return new

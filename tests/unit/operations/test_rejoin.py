@@ -15,7 +15,8 @@ from failover.model.run_report import RunReport
 from failover.operations.carry_out import Answer, Approval, carry_out, propose
 from failover.operations.certificates import fetch, kept, one_of
 from failover.operations.verbs import PromoteWish, RejoinWish, Wish
-from tests.fakes.hosts import ALPHA, BETA, certificate, left_behind, record, suspects
+from tests.fakes.hosts import ALPHA, BETA, record, suspects
+from tests.fakes.losses import certificate, left_behind
 from tests.fakes.wired import Memory, memory
 
 
