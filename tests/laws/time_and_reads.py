@@ -87,12 +87,14 @@ async def _inputs(world: World, **changes: object) -> GateInputs:
 async def stale_read(world: World, kept: bool) -> list[str]:
     await world.start()
     assert await world.write(1)
-    old = world.record
-    # alpha is cut off: it answers its clients, hears nobody. beta takes over elsewhere, and a write is made there.
+    # alpha's whole host is paused with its gate open. beta takes over elsewhere, and a write is made there.
+    given = order(await _inputs(world, fresh_s=2.0 if kept else 1e9))
+    assert given.state == "open", given
     await world.promote(world.b)
     assert await world.write(2)
-    inputs = await _inputs(world, record=old, evidence_at_s=now_s() - 3.0, fresh_s=2.0 if kept else 1e9)
-    if order(inputs).state == "open":
+    await asyncio.sleep(2.1)
+    # It wakes. Before its agent has looked at anything a request arrives, and the app asks its gate.
+    if now_s() < given.fresh_until_s:
         await world.read(at=world.a)
     return await world.verdict()
 
