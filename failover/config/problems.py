@@ -29,6 +29,11 @@ def plain(text: str) -> str:
     return clipped(text)[1:-1]
 
 
+def printable(text: str) -> str:
+    """``text`` with whatever a terminal would not show as it is written out: names in it come from the file."""
+    return text if text.isprintable() else "".join(x if x.isprintable() else repr(x)[1:-1] for x in text)
+
+
 class Problems:
     """The findings of one file, and where each of its keys and values stands.
 
@@ -74,7 +79,10 @@ class Problems:
         self, severity: Severity, code: str, place: Place | None, message: str, hint: str = "", site: str = ""
     ) -> None:
         """A finding at a place that has no path (syntax, a file that cannot be read)."""
-        self._findings.append(Finding(code=code, severity=severity, message=message, hint=hint, place=place, site=site))
+        found = Finding(
+            code=code, severity=severity, message=printable(message), hint=printable(hint), place=place, site=site
+        )
+        self._findings.append(found)
 
     def error(
         self,
