@@ -214,3 +214,8 @@ def test_a_changed_fleet_shows_ages_and_unknowns(failover: Failover, world: Memo
     world.hosts.states["beta"] = msgspec.structs.replace(agent("beta", record()), record_s_ago=42.0)
     world.hosts.silent.add("gamma")
     same("status-part", failover("status").text())
+
+
+def test_unprotected_time_is_shown(failover: Failover, world: Memory) -> None:
+    world.hosts.states["alpha"] = msgspec.structs.replace(agent("alpha", record()), unprotected_s=42.0)
+    same("status-unprotected", failover("status").text())
