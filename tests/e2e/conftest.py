@@ -27,7 +27,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalFleet]:
 def protected(fleet: LocalFleet) -> LocalFleet:
     """The fleet with every site up and a sync member, whatever the test before left."""
     for site in ("alpha", "beta"):
-        if any((fleet.state / how / site).exists() for how in ("suspended", "frozen")):
+        if any((fleet.state / how / site).exists() for how in ("suspended", "frozen", "full")):
             fleet.drill("return", site)
     fleet.wait_protected()
     return fleet

@@ -6,6 +6,7 @@ import pytest
 
 from failover.config.fleet import load_fleet
 from failover.operations.drill_fault import LocalProvider
+from infra.local.plugin.account import Suspended, require_open
 from tests.e2e.harness import LocalFleet
 from tests.e2e.test_drills import other, sound
 
@@ -25,9 +26,10 @@ def test_the_way_out_of_a_suspended_account_needs_nothing_of_it(protected: Local
     assert report["primary"] == {"before": primary, "after": other(primary)}
     assert report["load"]["first_attempt_failed"] == 0
     assert report["dead_side"]["calls"] == 0, report["dead_side"]["log"]
-    assert protected.run("deploy", "--yes", status=None).status != 0, "the account is suspended: deploy must say so"
-    sound(protected.drill("return", primary, rate=60, seconds=4.0))
-    protected.deploy()
+    with pytest.raises(Suspended):
+        require_open(protected.host_dir(primary), "read")
+    sound(protected.drill("return", primary, seconds=4.0))
+    require_open(protected.host_dir(primary), "read")
 
 
 @pytest.mark.timeout(240)
@@ -36,7 +38,7 @@ def test_a_primary_whose_disk_is_full_is_replaced(protected: LocalFleet) -> None
     report = protected.drill("disk", primary, seconds=10.0)
     sound(report)
     assert report["primary"] == {"before": primary, "after": other(primary)}
-    back = protected.drill("return", primary, rate=60, seconds=6.0)
+    back = protected.drill("return", primary, seconds=6.0)
     sound(back)
     assert back["reprotected_s"] is not None, back["remarks"]
 
