@@ -18,6 +18,7 @@ from failover.load.workload_file import load_workload
 from failover.model.fleet import AppClass
 from failover.model.report import DrillReport
 from failover.operations.drill_ask import ISOLATED_KINDS, KINDS, DrillAsk, Gathered
+from failover.operations.drill_clock import clock
 from failover.operations.drill_freeze import freeze, wake
 from failover.operations.drill_links import require_links
 from failover.operations.drill_midway import stop_midway
@@ -54,6 +55,7 @@ ACTS: Mapping[str, Callable[[Scene], None]] = {
     "refuse": refuse,
     "egress": egress,
     "disk": disk,
+    "clock": clock,
     "stop-midway": stop_midway,
 }
 
@@ -103,7 +105,7 @@ def _note_before(wired: Wired, ask: DrillAsk, gathered: Gathered) -> None:
         raise UsageError(f"no site is called {ask.site!r}", hint="failover status lists the sites")
     if ask.kind != "return" and not record.sync:
         raise Refused("the fleet is not protected: a drill now would measure the loss of data", hint="failover status")
-    if ask.kind in ("switchover", "stop-midway") and record.primary_site == ask.site:
+    if ask.kind in ("switchover", "stop-midway", "clock") and record.primary_site == ask.site:
         raise UsageError(f"{ask.site} is primary already", hint=f"failover drill {ask.kind} to the other data site")
     if ask.only and ask.only not in {other.name for other in wired.fleet.sites if other.name != ask.site}:
         raise UsageError(f"--only {ask.only}: not another site", hint="failover status lists the sites")

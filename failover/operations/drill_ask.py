@@ -11,7 +11,8 @@ from failover.load.asked import Asked
 from failover.model.report import DeadSide, Mark, Phase
 
 KINDS = (
-    "switchover", "kill", "freeze", "return", "refuse", "partition", "slow", "egress", "disk", "stop-midway",
+    "switchover", "kill", "freeze", "return", "refuse", "partition", "slow", "egress", "disk", "clock",
+    "stop-midway",
 )  # fmt: skip
 ISOLATED_KINDS = ("partition", "slow", "egress")
 WHOM = ("cli", "agent")

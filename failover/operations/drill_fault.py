@@ -214,8 +214,8 @@ class LocalProvider:
         (self._gone / site).chmod(0)
         return Fault(begun_s=begun_s, complete_s=_boot_s(), processes=killed)
 
-    def give_back(self, site: str) -> None:
-        """The account works again and the machine boots with the disk it had."""
+    def give_back(self, site: str, *, environment: Mapping[str, str] | None = None) -> None:
+        """The account works again and the machine boots with the disk it had; ``environment`` goes to all it runs."""
         self.require_local(self._fleet.site(site))
         if not self.suspended(site):
             raise Refused(f"{site} was not taken away", hint="failover status")
@@ -230,7 +230,7 @@ class LocalProvider:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+                env={**os.environ, **(environment or {}), "PYTHONPATH": str(Path(__file__).parents[2])},
             )
         end = _boot_s() + 10.0
         while not (host_dir / "run" / "supervise.json").exists() or not host_processes(host_dir):

@@ -208,11 +208,12 @@ def _objectives(wired: Wired, ask: DrillAsk, gathered: Gathered, measured: Measu
     planned = ask.kind in _PLANNED and gathered.epoch_after != gathered.epoch_before
     if planned:
         always += [exactly(Measure.ERRORS_UNRETRIED, limit=0, measured=measured.figures.first_attempt_failed)]
-    if ask.kind == "slow":
-        limit_ms = _MOVE_MS + _ROUND_TRIPS * ask.rtt_ms
+    if ask.kind in ("slow", "clock"):
         wanted = 0 if gathered.primary_before == ask.site else 1
         moves = gathered.epoch_after - gathered.epoch_before
         always += [exactly(Measure.UNASKED_MOVES, limit=0, measured=moves - wanted)]
+    if ask.kind == "slow":
+        limit_ms = _MOVE_MS + _ROUND_TRIPS * ask.rtt_ms
         if planned:
             always += [at_most(Measure.PAUSE, limit=limit_ms, measured=measured.pause.longest, unit="ms")]
     if ask.kind == "switchover":

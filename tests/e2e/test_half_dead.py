@@ -53,6 +53,15 @@ def test_a_disk_that_went_back_in_time_costs_no_write(protected: LocalFleet, rol
     assert report["reprotected_s"] is not None, report["remarks"]
 
 
+@pytest.mark.timeout(240)
+def test_a_clock_that_jumps_moves_nothing(protected: LocalFleet) -> None:
+    target = other(primary_of(protected))
+    report = protected.drill("clock", target, seconds=20.0)
+    sound(report)
+    assert report["primary"]["after"] == target
+    assert report["epoch"]["after"] == report["epoch"]["before"] + 1
+
+
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("whom", ["cli", "agent"])
 def test_a_mover_that_wakes_after_another_moved_changes_nothing(protected: LocalFleet, whom: str) -> None:

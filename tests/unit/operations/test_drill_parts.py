@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from failover.errors import Refused
 from failover.operations.delay_line import STALL_S, Line
 from failover.operations.drill import ACTS
 from failover.operations.drill_ask import KINDS, DrillAsk
+from failover.operations.drill_clock import Wrapper
 from failover.operations.drill_fault import LocalProvider
 from failover.operations.drill_links import all_links, links_of, require_links
 from tests.fakes.hosts import fleet
@@ -143,3 +145,35 @@ def test_a_refusing_api_leaves_the_site_running(host: subprocess.Popen[bytes], t
     assert state_of(host.pid) in "SR"
     provider.make_good("alpha")
     assert not provider.harmed("alpha")
+
+
+def test_a_bent_clock_jumps_under_a_running_program(tmp_path: Path) -> None:
+    if shutil.which("cc") is None:
+        with pytest.raises(Refused, match="no C compiler"):
+            Wrapper(tmp_path / "clock")
+        return
+    wrapper = Wrapper(tmp_path / "clock")
+    tells = "import sys, time\nfor _ in sys.stdin: print(time.time(), time.monotonic(), flush=True)"
+    program = subprocess.Popen(
+        [sys.executable, "-c", tells], env={**os.environ, **wrapper.environment},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+    )  # fmt: skip
+
+    def told() -> tuple[float, float]:
+        assert program.stdin is not None
+        assert program.stdout is not None
+        program.stdin.write("now\n")
+        wall, monotonic = program.stdout.readline().split()
+        return float(wall) - time.time(), float(monotonic) - time.monotonic()
+
+    try:
+        assert abs(told()[0]) < 30
+        wrapper.step(90.0)
+        assert abs(told()[0] - 90) < 30
+        wrapper.step(-90.0)
+        wall, monotonic = told()
+        assert abs(wall + 90) < 30
+        assert abs(monotonic) < 30
+    finally:
+        program.kill()
+        program.communicate()
