@@ -7,6 +7,7 @@ from typing import Protocol
 
 from failover.agent.view import HostView
 from failover.errors import FailoverError
+from failover.model.units import site_of
 from failover.planner.verdict import DOWN
 
 
@@ -77,4 +78,9 @@ class EdgeLoop:
         return True
 
     def _others_down(self) -> bool:
-        return any(self._view.verdict_on(site) == DOWN for site, p in self._view.peers.items() if p.peer.database_port)
+        """Another data site is dead. Not one that is sync: after a planned move that is the old primary, which starts
+        again as standby while its edge still hands over requests; over slow links longer than being found down takes."""
+        record = self._view.record
+        sync = {site_of(member) for member in record.sync} if record is not None else set()
+        others = [site for site, p in self._view.peers.items() if p.peer.database_port and site not in sync]
+        return any(self._view.verdict_on(site) == DOWN for site in others)

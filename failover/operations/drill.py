@@ -136,7 +136,8 @@ def _load_request(wired: Wired, ask: DrillAsk, gathered: Gathered) -> LoadReques
         # A dead address refuses at once here; a shorter limit would count a busy machine's own hiccups as failures.
         connect_s=1.0,
         # Behind an edge's hold a request waits for the app to start: a client that asks again meanwhile is no failure.
-        attempt_s=15.0 if fleet.app.promise is AppClass.G3 else 2.5,
+        # So does everything over slow links, where a move takes dozens of round trips.
+        attempt_s=15.0 if fleet.app.promise is AppClass.G3 or ask.kind == "slow" else 2.5,
     )
 
 
