@@ -79,7 +79,7 @@ class EdgeLoop:
 
     def _others_down(self) -> bool:
         """Another data site is dead. Not one that is sync: after a planned move that is the old primary, which starts
-        again as standby while its edge still hands over requests; over slow links longer than being found down takes."""
+        again as standby while its edge still hands over requests; over slow links that takes long."""
         record = self._view.record
         sync = {site_of(member) for member in record.sync} if record is not None else set()
         others = [site for site, p in self._view.peers.items() if p.peer.database_port and site not in sync]
