@@ -130,6 +130,9 @@ class Duties:
         view = self._view
         if view.record is None or view.record.epoch != epoch:
             raise Refused(f"this host knows epoch {view.record.epoch if view.record else 'none'}, not {epoch}")
+        other = view.quiesce if view.quiesced() else view.hold
+        if other is not None and other.run != run and other.epoch == epoch and boot_s() < other.until_s:
+            raise Refused(f"the app is held by {other.run}", hint="failover journal list")
         view.quiesce = Hold(run=run, epoch=epoch, until_s=boot_s() + budget_s)
         slow = asyncio.create_task(gates.deliver(wait_s=wait_s))
         try:

@@ -119,7 +119,8 @@ def _site(fleet: Fleet, site: Site, held: bool) -> str:
     served_by = f"set-header X-Served-By {site.name}"
     if held:
         served_by += " unless { res.hdr(x-served-by) -m found }"
-    away = "elsewhere" if held else "role"
+    # A websocket's answer says Connection: upgrade, and must go on saying so.
+    away = "elsewhere) gt 0 } !{ status 101" if held else "role) gt 0"
     onwards = routes(fleet) if held else "  default_backend app"
     request = "" if held else "\n  timeout http-request 10s"
     return f"""frontend site
@@ -135,7 +136,7 @@ def _site(fleet: Fleet, site: Site, held: bool) -> str:
   http-request del-header Forwarded
   option forwardfor
   http-after-response {served_by}
-  http-after-response set-header Connection close if {{ nbsrv({away}) gt 0 }}
+  http-after-response set-header Connection close if {{ nbsrv({away} }}
   # Sent again to another process only where twice is as good as once; a POST is the client's to repeat.
   http-request disable-l7-retry unless METH_GET || {{ method OPTIONS }}
 {onwards}"""

@@ -53,7 +53,7 @@ def plain_app() -> App:
     return App(
         name="app",
         promise=AppClass.G3,
-        http=HttpPaths(streams=("/stream",), slow=("/poll",)),
+        http=HttpPaths(streams=("/stream", "/ws"), slow=("/poll",)),
         services=tuple(
             Service(name=name, command=("python", "-m", "app"), port=port, gate=False)
             for name, port in (("web-1", 9001), ("web-2", 9002))

@@ -266,3 +266,37 @@ def test_a_slow_request_past_its_budget_is_counted(holding: Holding) -> None:
             writer.close()
 
     asyncio.run(scenario())
+
+
+def test_a_websocket_lives_through_a_hold_and_ends_with_the_move(holding: Holding) -> None:
+    async def scenario() -> None:
+        async with holding() as edges:
+            edges.move_to("alpha")
+            await opened(edges, "alpha")
+            reader, writer = await websocket(edges, "alpha")
+            await tell(edges, "hold", "alpha", wait_s=1.0)
+            writer.write(b"during the hold")
+            assert await asyncio.wait_for(reader.readexactly(15), 2.0) == b"during the hold"
+            await opened(edges, "beta")
+            with contextlib.suppress(ConnectionError):
+                assert await asyncio.wait_for(reader.read(), 2.0) == b""
+            writer.close()
+            # The edge that is no primary any more still leads there who asks it itself, and lets it stay.
+            again, writer = await websocket(edges, "alpha")
+            writer.write(b"at the new one")
+            assert await asyncio.wait_for(again.readexactly(14), 2.0) == b"at the new one"
+            assert sum(app.received["GET /ws"] for app in edges.apps["beta"]) == 1
+            writer.close()
+
+    asyncio.run(scenario())
+
+
+async def websocket(edges: Edges, site: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    place = edges.site(site)
+    reader, writer = await asyncio.open_connection(place.address, place.ports.edge)
+    writer.write(b"GET /ws HTTP/1.1\r\nHost: app.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n")
+    writer.write(b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+    head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 3.0)).decode().lower()
+    assert head.startswith("http/1.1 101")
+    assert "connection: upgrade" in head
+    return reader, writer

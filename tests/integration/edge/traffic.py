@@ -12,6 +12,12 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+# The answer to the key of RFC 6455's own example; HAProxy checks it.
+WEBSOCKET = (
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+)
+
 
 class AppProcess:
     """Answers any path with what it received. ``/drop`` closes without an answer, ``/slow`` takes a while."""
@@ -50,6 +56,11 @@ class AppProcess:
                     return
                 if path == "/slow":
                     await asyncio.sleep(0.3)
+                if path == "/ws":
+                    writer.write(WEBSOCKET)
+                    while said := await reader.read(100):
+                        writer.write(said)
+                    return
                 if path == "/stream":
                     writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: open\n\n")
                     await reader.read()
