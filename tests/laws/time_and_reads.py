@@ -110,6 +110,8 @@ async def drained_by_the_edges_count(world: World, kept: bool) -> list[str]:
     open_writes = (await world.a.database.facts()).open_writes if kept else in_flight_at_the_edge
     if open_writes:
         listed = await world.a.database.end_writers()
+        if not all("idle in transaction since" in one and "insert" not in one for one in listed):
+            world.findings.append(f"a leftover was not said in words, or with its statement: {listed}")
     await world.a.database.stop(clean=True, budget_s=2.0)
     if not listed:
         world.findings.append("an open write transaction was cut by the stop, and the plan called it drained")
