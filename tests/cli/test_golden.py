@@ -129,7 +129,10 @@ def test_an_app_without_a_gate(failover: Failover, plain_world: Memory) -> None:
     same("plain-dry-run", failover("switchover", "--to", "beta", "--dry-run").text())
     same("plain-markdown", failover("switchover", "--to", "beta", "--dry-run", "--format", "markdown").text())
     plain_world.hosts.bad_hook = True
-    same("plain-bad-hook", failover("switchover", "--to", "beta", "--yes").text())
+    text = failover("switchover", "--to", "beta", "--yes").text()
+    # The two checkpoints run side by side, in no order.
+    told = "".join(line for line in text.splitlines(keepends=True) if not line.startswith("Checkpoint at"))
+    same("plain-bad-hook", told)
     assert plain_world.record.primary_site == "alpha"
     assert ("hold", "alpha") not in plain_world.hosts.calls
     assert ("release", "alpha") in plain_world.hosts.calls, "what was quiesced goes on"
