@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Awaitable, Callable
+from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -19,7 +20,7 @@ _Part = TypeVar("_Part")
 FILE = "run/strike"
 PHASES = ("before", "after")
 _LOOKS = {"facts", "heartbeat", "ensure_slots"}
-ACTS = (*(name for name in vars(Database) if not name.startswith("_") and name not in _LOOKS), "swap")
+ACTS = (*(name for name, call in vars(Database).items() if iscoroutinefunction(call) and name not in _LOOKS), "swap")
 
 
 def points() -> tuple[str, ...]:

@@ -231,7 +231,7 @@ async def rewound_without_evidence(world: World, kept: bool) -> list[str]:
     fork = (await world.b.database.facts()).position
     await world.b.database.promote((Timeline(tli=1, fork_lsn=0), Timeline(tli=2, fork_lsn=fork)))
     await world.b.database.checkpoint()
-    counted = (await world.a.database.save_evidence(fork)).commits if kept else 0
+    counted = (await world.a.database.save_evidence(fork, None)).commits if kept else 0
     rewound = await world.a.database.rewind(world.b.upstream, world.a.member)
     there = await world.b.ask("select count(*) from rows")
     lost = 3 - int(str(there[0][0]))
