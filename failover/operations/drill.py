@@ -32,6 +32,7 @@ from failover.operations.drill_slow import slow
 from failover.operations.inspect import look
 from failover.operations.watch import Watch
 from failover.operations.wired import Wired
+from failover.planner.exposure import exposure
 
 
 def _return(scene: Scene) -> None:
@@ -115,9 +116,8 @@ def _note_before(wired: Wired, ask: DrillAsk, gathered: Gathered) -> None:
         raise UsageError(f"{ask.site} holds no data", hint="failover drill disk SITE, with a data site")
     gathered.primary_before, gathered.epoch_before = record.primary_site, record.epoch
     gathered.sync_before = record.sync
-    primary = seen.site(record.primary_site).state
-    if primary is not None and primary.database.replicas:
-        gathered.exposed_bytes = 0 if record.sync else None
+    others = [other.name for other in wired.fleet.data_sites if other.name != record.primary_site]
+    gathered.stated = exposure(record, seen, others[0]) if others else None
 
 
 def _load_request(wired: Wired, ask: DrillAsk, gathered: Gathered) -> LoadRequest:

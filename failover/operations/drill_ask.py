@@ -9,6 +9,7 @@ import msgspec
 
 from failover.load.asked import Asked
 from failover.model.report import DeadSide, Mark, Phase
+from failover.planner.exposure import Exposure
 
 KINDS = (
     "switchover", "kill", "freeze", "return", "refuse", "partition", "slow", "egress", "disk", "clock",
@@ -72,7 +73,7 @@ class Gathered(msgspec.Struct, kw_only=True):
     detected_s: float | None = None
     protected_s: float | None = None
     sync_before: tuple[str, ...] = ()
-    exposed_bytes: int | None = None
+    stated: Exposure | None = None
     dns_right_s: float | None = None
     dns_alive: int = 0
     dns_correct: int = 0

@@ -16,6 +16,7 @@ from failover.load.ledger import Ledger, read_ledger
 from failover.load.timeline import acknowledged_instants, load_figures, recovery_s, write_pause
 from failover.load.workload_file import load_workload
 from failover.load.writable import writable_at_once
+from failover.model.certificate import Certificate
 from failover.model.fleet import PROMISE, AppClass
 from failover.model.report import (
     DnsFigures,
@@ -34,6 +35,7 @@ from failover.model.report import (
     exactly,
 )
 from failover.model.units import utc_text
+from failover.operations.certificates import fetch
 from failover.operations.drill_ask import DrillAsk, Gathered
 from failover.operations.drill_sample import Sampler
 from failover.operations.wired import Wired
@@ -71,6 +73,7 @@ def make_report(
 ) -> DrillReport:
     """Judge and write ``report.json`` and ``report.html`` into the drill's folder."""
     ledger = read_ledger(gathered.folder / "ledger.jsonl.zst")
+    certified = _certified(wired, ask, started)
     measured = _measure(wired, ask, gathered, sampler, ledger)
     objectives = (*_objectives(wired, ask, gathered, measured), *_beside(ask, ledger))
     report = DrillReport(
@@ -86,9 +89,9 @@ def make_report(
         recovery_time_s=measured.recovery_s,
         detection_s=None if gathered.detected_s is None else round(gathered.detected_s - gathered.fault_s, 3),
         exposure=ReportedExposure(
-            stated_before_bytes=gathered.exposed_bytes,
-            stated_before_s=0.0 if gathered.sync_before else None,
-            lost_writes=measured.stored.lost,
+            stated_before_bytes=gathered.stated.size_bytes if gathered.stated is not None else None,
+            stated_before_s=gathered.stated.seconds_s if gathered.stated is not None else None,
+            lost_writes=measured.stored.lost + sum(one.lost_commits for one in certified),
         ),
         primary=PrimaryChange(before=gathered.primary_before, after=gathered.primary_after),
         epoch=EpochChange(before=gathered.epoch_before, after=gathered.epoch_after),
@@ -104,7 +107,7 @@ def make_report(
         objectives=objectives,
         held=all(objective.held for objective in objectives),
         fault_s=round(gathered.fault_s - gathered.loaded_s, 3),
-        remarks=(*gathered.remarks, *_remarks(ledger)),
+        remarks=(*gathered.remarks, *_remarks(ledger), *map(_certified_remark, certified)),
         unprotected_s=gathered.unprotected_s,
         old_side=measured.old_side,
         promise=PROMISE[wired.fleet.app.promise],
@@ -117,6 +120,19 @@ def make_report(
     if gathered.run:
         wired.journal.export_jsonl(gathered.folder / "journal.jsonl", run=gathered.run)
     return report
+
+
+def _certified(wired: Wired, ask: DrillAsk, started: datetime) -> tuple[Certificate, ...]:
+    """What the site that came back had written past the fork, saved in this drill."""
+    if ask.kind != "return":
+        return ()
+    return tuple(
+        one for one in fetch(wired).certificates if one.site == ask.site and one.saved_at >= utc_text(started)
+    )
+
+
+def _certified_remark(one: Certificate) -> str:
+    return f"{one.commits} commits past the fork, {one.lost_commits} of them lost: failover certificate show {one.id}"
 
 
 def _measure(wired: Wired, ask: DrillAsk, gathered: Gathered, sampler: Sampler, ledger: Ledger) -> Measured:
