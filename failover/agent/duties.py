@@ -39,7 +39,7 @@ class Duties:
     """One per agent; ``parts`` is filled in once there is a spec."""
 
     def __init__(
-        self, view: HostView, *, version: str, processes: Processes, on_spec: Callable[[HostSpec], None]
+        self, view: HostView, *, version: str, processes: Processes, on_spec: Callable[[HostSpec, bytes], None]
     ) -> None:
         self._view = view
         self._version = version
@@ -69,7 +69,7 @@ class Duties:
             version=self._version,
             boot=view.boot,
             spec_serial=spec.serial if spec is not None else 0,
-            spec_digest=spec.digest() if spec is not None else "",
+            spec_digest=view.spec_digest,
             record=view.record,
             record_s_ago=None if view.record_read_s is None else round(now - view.record_read_s, 3),
             database=view.database,
@@ -102,7 +102,7 @@ class Duties:
             raise Refused(f"this spec is for {spec.site}, this host is {self._view.site}")
         if mine is not None and spec.serial < mine.serial:
             raise Refused(f"this host has spec {mine.serial}, {spec.serial} is older", hint="failover deploy")
-        self._on_spec(spec)
+        self._on_spec(spec, body)
 
     def _moving(self) -> tuple[Gates, Keeper, Database]:
         parts = self.parts

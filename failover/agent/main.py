@@ -47,7 +47,8 @@ from failover.model import spec as spec_values
 from failover.model.bootstrap import Bootstrap
 from failover.model.ready import ready
 from failover.model.secret import Secret
-from failover.model.spec import HostSpec, ServiceSpec
+from failover.model.spec import HostSpec, ServiceSpec, body_digest
+from failover.model.version import VERSION
 from failover.ports.database import Upstream
 from failover.ports.probe import AppGate
 from failover.trust.ca import write_private
@@ -86,12 +87,12 @@ class Agent:
             return True
         view = HostView(host_dir=self._host_dir, site=self._bootstrap.site, provider=self._bootstrap.provider)
         processes = DetachedProcesses()
-        duties = Duties(view, version=self._bootstrap.agent_version, processes=processes, on_spec=self._new_spec)
+        duties = Duties(view, version=VERSION, processes=processes, on_spec=self._new_spec)
         spec = self._load_spec()
         self._view = view
         work: list[Coroutine[Any, Any, None]] = []
         if spec is not None:
-            view.adopt_spec(spec)
+            view.adopt_spec(spec, body_digest(self._spec_file.read_bytes()))
             work = self._wire(view, spec, duties, processes)
         verifier = Verifier(ca_pem=self._bootstrap.fleet_ca_pem, fleet=self._bootstrap.fleet, site=self._bootstrap.site)
         server = self._server(api.application(duties, verifier), self._trust.server_context())
@@ -138,10 +139,10 @@ class Agent:
             return None
         return msgspec.json.decode(self._spec_file.read_bytes(), type=HostSpec)
 
-    def _new_spec(self, spec: HostSpec) -> None:
+    def _new_spec(self, spec: HostSpec, body: bytes) -> None:
         """Services are reconciled in place; anything the wiring depends on is taken by a new process, which adopts
         what runs."""
-        write_private(self._spec_file, msgspec.json.encode(spec).decode())
+        write_private(self._spec_file, body.decode())
         old = self._view.spec
         if old is None:
             self._restart.set()
@@ -151,7 +152,7 @@ class Agent:
             spec, serial=0, services=(), migrate=None
         )
         if same_wiring:
-            self._view.adopt_spec(spec)
+            self._view.adopt_spec(spec, body_digest(body))
         else:
             self._restart.set()
 

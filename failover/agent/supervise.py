@@ -122,8 +122,18 @@ def before_agent() -> None:
         os.setpriority(os.PRIO_PROCESS, 0, _AGENT_NICE)
 
 
+def _release(host_dir: Path) -> str:
+    """The folder that holds the code of the next agent, when another than this one was installed: an upgrade is to
+    write it and end the agent, which bounces nothing that runs."""
+    path = host_dir / "release"
+    return path.read_text().strip() if path.exists() else ""
+
+
 def _start_agent(host_dir: Path) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "FAILOVER_HOST_DIR": str(host_dir)}
+    release = _release(host_dir)
+    if release:
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, (release, os.environ.get("PYTHONPATH", ""))))
     with (host_dir / "log" / "agent.log").open("ab") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "failover.agent.main", "--host-dir", str(host_dir)],
@@ -131,6 +141,7 @@ def _start_agent(host_dir: Path) -> subprocess.Popen[bytes]:
             stdout=log,
             stderr=subprocess.STDOUT,
             env=environment,
+            cwd=release or None,  # -m looks there first
             start_new_session=True,
             # An agent whose supervisor died would be a second one beside the next supervisor's.
             preexec_fn=before_agent,

@@ -44,6 +44,7 @@ class HostView:
         self.provider = provider
         self.boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         self.spec: HostSpec | None = None
+        self.spec_digest = ""
         self.record: Record | None = None
         self.record_read_s: float | None = None
         self.record_since_s = 0.0
@@ -66,9 +67,10 @@ class HostView:
         self.changed = asyncio.Event()  # the keeper should decide again
         self.turned = asyncio.Event()  # services should be looked at again
 
-    def adopt_spec(self, spec: HostSpec) -> None:
-        """Take a new spec; peers that stay keep their tallies."""
-        self.spec = spec
+    def adopt_spec(self, spec: HostSpec, digest: str = "") -> None:
+        """Take a new spec; ``digest`` is of its content as it was sent, with what this agent does not know in it.
+        Peers that stay keep their tallies."""
+        self.spec, self.spec_digest = spec, digest or spec.digest()
         known = self.peers
         self.peers = {peer.site: known.get(peer.site, PeerView(peer)) for peer in spec.peers}
         for peer in spec.peers:

@@ -27,6 +27,7 @@ from failover.model.bootstrap import Bootstrap
 from failover.model.fleet import Fleet
 from failover.model.ready import ready
 from failover.model.secret import FleetSecrets, Secret
+from failover.model.version import VERSION
 from failover.operations.wired import Makers, Wired
 from failover.planner.hostspec import record_endpoints
 from failover.ports import provisioner
@@ -155,7 +156,7 @@ class _Parts:
             address=site.address,
             agent_port=site.ports.agent,
             host_dir=str(self._state_dir / "sites" / name) if site.kind == "local" else "/var/lib/failover",
-            agent_version=_version(),
+            agent_version=VERSION,
             agent_digest=_digest(),
             fleet_ca_pem=_read(self._trust / "ca.pem"),
             token=self.secrets().bootstrap_tokens[name].reveal(),
@@ -250,15 +251,6 @@ def _spare_httpx_its_command() -> None:
     """httpx imports its own command line, and with it click and rich, wherever those are installed: half of what
     importing it costs. It has a way for when they are not."""
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
-
-
-def _version() -> str:
-    import importlib.metadata
-
-    try:
-        return importlib.metadata.version("failover")
-    except importlib.metadata.PackageNotFoundError:
-        return "checkout"
 
 
 def _digest() -> str:

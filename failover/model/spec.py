@@ -10,7 +10,7 @@ import hashlib
 import msgspec
 
 
-class Ready(msgspec.Struct, frozen=True, kw_only=True):
+class Ready(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How the agent knows that a service answers: a TCP connect, or an HTTP GET that returns 200."""
 
     address: str
@@ -18,7 +18,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     http_path: str = ""
 
 
-class File(msgspec.Struct, frozen=True, kw_only=True):
+class File(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A file below the host's folder, written before its service starts. ``{host}`` in ``text`` becomes that folder."""
 
     path: str
@@ -63,7 +63,7 @@ class ServiceSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         return hashlib.sha256(msgspec.json.encode(self)).hexdigest()
 
 
-class DatabaseSpec(msgspec.Struct, frozen=True, kw_only=True):
+class DatabaseSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The PostgreSQL part. Agents touch PostgreSQL only when this part's digest changed."""
 
     port: int
@@ -82,7 +82,7 @@ class DatabaseSpec(msgspec.Struct, frozen=True, kw_only=True):
         return f"DatabaseSpec(port={self.port}, database={self.database!r}, passwords=**redacted**)"
 
 
-class Peer(msgspec.Struct, frozen=True, kw_only=True):
+class Peer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Another site of the fleet as this host reaches it. ``database_port`` 0: no database there."""
 
     site: str
@@ -93,7 +93,7 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
     edge_forward_port: int = 0
 
 
-class HostSpec(msgspec.Struct, frozen=True, kw_only=True):
+class HostSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Everything one host should be. ``serial`` grows with each change; an agent refuses an older one."""
 
     fleet: str
@@ -117,4 +117,11 @@ class HostSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     def digest(self) -> str:
         """Identity of the content, without ``serial``: equal digests mean nothing to do."""
-        return hashlib.sha256(msgspec.json.encode(msgspec.structs.replace(self, serial=0))).hexdigest()
+        return body_digest(msgspec.json.encode(self))
+
+
+def body_digest(body: bytes) -> str:
+    """``HostSpec.digest`` of a spec as it was sent: also of what a newer operator put in and this agent does not know,
+    or an older agent would never be said to have what it was given."""
+    content = msgspec.json.decode(body, type=dict[str, object])
+    return hashlib.sha256(msgspec.json.encode({**content, "serial": 0})).hexdigest()

@@ -31,6 +31,7 @@ class SiteStatus(msgspec.Struct, frozen=True, kw_only=True):
     member: str = ""
     doing: str = ""
     error: str = ""
+    version: str = ""
 
 
 class RecordStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -88,11 +88,7 @@ def make_report(
         write_pause_ms=measured.pause,
         recovery_time_s=measured.recovery_s,
         detection_s=None if gathered.detected_s is None else round(gathered.detected_s - gathered.fault_s, 3),
-        exposure=ReportedExposure(
-            stated_before_bytes=gathered.stated.size_bytes if gathered.stated is not None else None,
-            stated_before_s=gathered.stated.seconds_s if gathered.stated is not None else None,
-            lost_writes=measured.stored.lost + sum(one.lost_commits for one in certified),
-        ),
+        exposure=_exposure(gathered, measured, certified),
         primary=PrimaryChange(before=gathered.primary_before, after=gathered.primary_after),
         epoch=EpochChange(before=gathered.epoch_before, after=gathered.epoch_after),
         writable_at_once=measured.writable,
@@ -120,6 +116,16 @@ def make_report(
     if gathered.run:
         wired.journal.export_jsonl(gathered.folder / "journal.jsonl", run=gathered.run)
     return report
+
+
+def _exposure(gathered: Gathered, measured: Measured, certified: tuple[Certificate, ...]) -> ReportedExposure:
+    """Stated by the planner before anything happened; lost by the ledger, and by what came back."""
+    stated = gathered.stated
+    return ReportedExposure(
+        stated_before_bytes=stated.size_bytes if stated is not None else None,
+        stated_before_s=stated.seconds_s if stated is not None else None,
+        lost_writes=measured.stored.lost + sum(one.lost_commits for one in certified),
+    )
 
 
 def _certified(wired: Wired, ask: DrillAsk, started: datetime) -> tuple[Certificate, ...]:

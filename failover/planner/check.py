@@ -14,7 +14,7 @@ from failover.model.observation import AgentState, FleetSeen
 from failover.model.record import Record
 from failover.model.status import Figure, Level, NamesSeen, Status, Verdict
 from failover.model.units import site_of
-from failover.planner.check_parts import names_findings, site_findings
+from failover.planner.check_parts import names_findings, site_findings, version_findings
 from failover.planner.promote import observers
 from failover.planner.status import record_status, site_status, unprotected_s
 from failover.planner.switchover_steps import is_protected
@@ -88,7 +88,7 @@ def _findings(
         else:
             for finding in site_findings(fleet, site, look.state, specs.get(site.name, "")):
                 yield _level(finding), finding
-    for finding in names_findings(fleet, seen, names):
+    for finding in (*version_findings(seen), *names_findings(fleet, seen, names)):
         yield _level(finding), finding
 
 

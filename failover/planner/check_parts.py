@@ -8,6 +8,7 @@ from failover.model.finding import Finding
 from failover.model.fleet import Fleet, Site
 from failover.model.observation import AgentState, FleetSeen
 from failover.model.status import NamesSeen
+from failover.model.version import VERSION
 from failover.planner.dns import wanted_names
 from failover.planner.preflight import error, warning
 
@@ -40,6 +41,16 @@ def _quarantined(state: AgentState) -> Finding:
         held = f"{state.kept.commits} commits that nobody else has are kept as {state.kept.id}"
     what = f"the copy at {state.site} is quarantined: {held}"
     return warning("quarantined", what, f"failover rejoin {state.site}", site=state.site)
+
+
+def version_findings(seen: FleetSeen) -> Iterator[Finding]:
+    """Two versions side by side work (each tolerates what it does not know), but not for ever."""
+    running = {one.site: one.state.version for one in seen.sites if one.state is not None}
+    other = {site: version for site, version in running.items() if version != VERSION}
+    if other:
+        told = ", ".join(f"{site} {version}" for site, version in other.items())
+        what = f"agents run another version than this command ({VERSION}): {told}"
+        yield warning("versions-differ", what, "install one version everywhere; an agent's restart bounces nothing")
 
 
 def names_findings(fleet: Fleet, seen: FleetSeen, names: tuple[NamesSeen, ...]) -> Iterator[Finding]:

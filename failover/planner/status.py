@@ -33,6 +33,7 @@ def site_status(fleet: Fleet, seen: FleetSeen, site: Site) -> SiteStatus:
         serving=state.serving if site.role is Role.DATA else None,
         member=state.database.member,
         doing=state.doing,
+        version=state.version,
     )
 
 

@@ -29,6 +29,7 @@ from failover.model.record import Record, Timeline
 from failover.model.secret import Secret
 from failover.model.spec import HostSpec
 from failover.model.units import MemberId, site_of
+from failover.model.version import VERSION
 from failover.ports.record import Lease, RecordStore
 
 ALPHA, BETA = MemberId("alpha_00000001"), MemberId("beta_00000002")
@@ -131,7 +132,7 @@ def agent(site: str, of: Record, **more: object) -> AgentState:
         site=site,
         provider=declared.provider,
         role=declared.role.value,
-        version="test",
+        version=VERSION,
         boot="boot-1",
         spec_serial=3,
         spec_digest=f"digest-{site}",
