@@ -14,6 +14,7 @@ from failover.adapters.postgres_files import PostgresFiles
 from failover.adapters.postgres_seed import PostgresSeed
 from failover.adapters.postgres_server import PostgresServer, boot_s
 from failover.adapters.postgres_sql import KeeperSession, Seen
+from failover.adapters.postgres_wal import end_of_wal
 from failover.errors import Unreachable
 from failover.model.certificate import Certificate
 from failover.model.observation import DatabaseFacts
@@ -23,6 +24,8 @@ from failover.ports.database import Upstream
 from failover.ports.processes import Handle, Processes
 
 _PROMOTE_S = 20.0
+_CHECKPOINT_BYTES = 512
+"""More than a shutdown checkpoint's record; whoever goes back in time by less has lost nothing but that."""
 
 
 class LocalPostgres:
@@ -39,6 +42,7 @@ class LocalPostgres:
         self._upstream: Upstream | None = None
         self._control: tuple[int, dict[str, str]] = (0, {})
         self._forks: dict[int, Lsn] = {}
+        self._stopped_end: tuple[int, Lsn] = (0, 0)
         files.write_fixed()
 
     # --- facts -----------------------------------------------------------------------------------------------------
@@ -92,13 +96,14 @@ class LocalPostgres:
         return self._forks[timeline]
 
     async def _stopped_facts(self) -> DatabaseFacts:
-        values = await self._control_values()
+        values, position = await self._control_values(), await self._stopped_position()
         state = values.get("Database cluster state", "")
         return DatabaseFacts(
             state="stopped",
             member=self._files.member,
             system_identifier=values.get("Database system identifier", ""),
             timeline=_timeline(values),
+            position=position,
             names=self._names,
             # A base backup carries the control file of the primary it was taken from until its first start.
             was_primary=not (self._files.data / "backup_label").exists()
@@ -114,6 +119,20 @@ class LocalPostgres:
             said = await self._server.look_at_files("pg_controldata", "-D", str(self._files.data), deadline_s=5.0)
             self._control = (changed, dict(texts.control_values(said)))
         return self._control[1]
+
+    async def _stopped_position(self) -> Lsn:
+        """Where the WAL of this stopped copy ends. Read again only when the control file changed."""
+        values = await self._control_values()
+        changed = self._control[0]
+        if self._stopped_end[0] != changed:
+            if values.get("Database cluster state") == "shut down":
+                # The shutdown checkpoint is its last record; no program is started for it in the middle of a move.
+                end = parse_lsn(values["Latest checkpoint location"]) + _CHECKPOINT_BYTES
+            else:
+                wal, size = self._files.data / "pg_wal", int(values["Bytes per WAL segment"])
+                end = await end_of_wal(self._server, wal, segment_bytes=size)
+            self._stopped_end = (changed, end)
+        return self._stopped_end[1]
 
     # --- life ------------------------------------------------------------------------------------------------------
 
@@ -234,6 +253,10 @@ class LocalPostgres:
     async def rewind(self, upstream: Upstream, member: MemberId) -> bool:
         """See the port."""
         return await self._seed.rewind(upstream, member)
+
+    async def rename(self, member: MemberId) -> None:
+        """See the port."""
+        self._files.put_member(member)
 
     async def discard(self) -> None:
         """See the port."""

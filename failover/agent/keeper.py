@@ -18,6 +18,7 @@ from failover.agent.view import HostView, boot_s
 from failover.agent.watch import AloneClock, FlushWatch
 from failover.errors import FailoverError, Refused, Unreachable
 from failover.model.observation import DatabaseFacts
+from failover.model.record import Record
 from failover.model.units import member_id
 from failover.planner import keeper as decisions
 from failover.planner.verdict import Opinion
@@ -53,6 +54,7 @@ class Keeper:
         self._evidence = Evidence(view, database)
         self._start_permit = 0
         self._own_revision = 0
+        self._record: Record | None = None
         self._rejoin_failed = False
         self._settings_due = True
         self._not_streaming_since: float | None = None
@@ -121,9 +123,14 @@ class Keeper:
 
     async def _look(self) -> None:
         view = self._view
+        # A decision looks at a database no older than the record it is swapped from: what changed meanwhile refuses it.
+        self._record = view.record
         db = await self._database.facts()
         view.database = db
         now = boot_s()
+        if db.state == "standby":
+            # A standby that runs may be counted on at any moment, whatever the record said before it was started.
+            self._own_revision = 0
         if db.state != "primary":
             view.recovered_lsn = None
             # Who flushed in an earlier reign says nothing about the next one.
@@ -170,6 +177,8 @@ class Keeper:
             view.evidence_s = max(view.evidence_s or 0.0, heard)
 
     def _count_streaming(self, db: DatabaseFacts, now: float) -> None:
+        if db.state == "standby" and db.streaming:
+            self._rejoin_failed = False
         if db.state != "standby" or db.streaming or not self._upstream_ready():
             self._not_streaming_since = None
             return
@@ -185,7 +194,7 @@ class Keeper:
         return copies
 
     def _upstream_ready(self) -> bool:
-        record = self._view.record
+        record = self._record
         peer = self._view.peers.get(record.primary_site) if record is not None else None
         if record is None or peer is None or peer.state is None or boot_s() - peer.state_at_s > _OPINION_S:
             return False
@@ -204,7 +213,7 @@ class Keeper:
         return tuple(opinions)
 
     def _facts(self) -> decisions.KeeperFacts:
-        view, record, db = self._view, self._view.record, self._view.database
+        view, record, db = self._view, self._record, self._view.database
         spec = view.spec
         now = boot_s()
         age = now - view.move_seen[1]
@@ -255,9 +264,12 @@ class Keeper:
                 self._start_permit = 0
                 await db.start_primary(names)
             case decisions.StartStandby(upstream=upstream, names=names):
+                self._own_revision = 0
                 await db.start_standby(self._upstream(upstream) if upstream else None, names)
             case decisions.StopDatabase():
                 await db.stop(clean=False, budget_s=2.0)
+            case decisions.Rename():
+                await db.rename(member_id(self._view.site, secrets.token_hex(4)))
             case decisions.SetNames(names=names):
                 await db.set_names(names)
             case decisions.ProveNames(names=names):

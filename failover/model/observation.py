@@ -27,9 +27,9 @@ class DatabaseFacts(msgspec.Struct, frozen=True, kw_only=True):
     ``state``: "absent" (no data directory), "stopped", "starting", "primary", "standby". ``member`` is the id kept
     beside the data directory ("" when none). ``names`` are the sync names configured; ``names_proven`` those shown by
     B2 to be in force since this start. ``fork_lsn`` is where the timeline left its parent (0 on the first).
-    ``position`` is the write position of a primary, the flushed receive position of a standby; ``open_writes`` counts
-    sessions with an assigned transaction id. ``clean_shutdown``, ``was_primary`` and ``checkpoint_lsn`` come from the
-    control file and mean something only while it is stopped.
+    ``position`` is the write position of a primary, the flushed receive position of a standby, and where the WAL of a
+    stopped copy ends; ``open_writes`` counts sessions with an assigned transaction id. ``clean_shutdown``,
+    ``was_primary`` and ``checkpoint_lsn`` come from the control file and mean something only while it is stopped.
     """
 
     state: str

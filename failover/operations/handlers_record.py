@@ -9,10 +9,11 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from failover.engine.handler import Context, Looked, See
-from failover.errors import FailoverError, LeaseLost, Refused, Undone, Unreachable
+from failover.errors import FailoverError, LeaseLost, Refused, Unreachable
 from failover.model.plan import ClaimMove, ClearMove, CommitMove, CreateRecord
-from failover.model.record import Move, Record, Timeline
+from failover.model.record import Move, Record
 from failover.operations.session import CALL_S, Session, within
+from failover.planner import record_changes
 from failover.ports.record import Lease
 
 _TRIES = 5
@@ -85,17 +86,7 @@ class ClaimMoveHandler:
             budget_s=action.budget_s,
             accept_loss_s=action.accept_loss_s,
         )
-
-        def change(record: Record) -> Record:
-            # An accepted loss is for a copy that nobody lists; a listed one loses nothing, and nothing is accepted.
-            fits = not record.sync if action.accept_loss_s else action.target in record.sync
-            if record.primary != action.source or not fits:
-                raise Refused("the record changed since the plan was made", hint="run the command again")
-            if record.move is not None and record.move.run != context.run:
-                raise Refused(f"run {record.move.run} has claimed a move", hint=f"failover resume {record.move.run}")
-            return record.next(move=move)
-
-        record = swap_record(self._session, context, change)
+        record = swap_record(self._session, context, lambda record: record_changes.claimed(record, move))
         return f"claimed in revision {record.revision}"
 
 
@@ -116,7 +107,7 @@ class ClearMoveHandler:
 
     def perform(self, action: ClearMove, context: Context) -> str:
         """Swap it away, and wake the keeper that stands down for it."""
-        record = swap_record(self._session, context, lambda record: _without_move(record, context.run))
+        record = swap_record(self._session, context, lambda record: record_changes.unclaimed(record, context.run))
         _nudge(self._session, context, record.primary_site)
         return f"cleared in revision {record.revision}"
 
@@ -146,34 +137,14 @@ class CommitMoveHandler:
         received = self._session.received
 
         def change(record: Record) -> Record:
-            if record.primary != action.source or record.move is None or record.move.run != context.run:
-                # A keeper has taken the move away and started its primary again (safety C2): too late, nothing lost.
-                raise Undone("the move is not in the record any more", hint="run the command again")
-            if received is None:
-                raise Undone("what the target has received is not known", hint="run the command again")
-            newest = max((line.tli for line in record.timelines), default=received.timeline)
-            fork = Timeline(tli=max(newest, received.timeline) + 1, fork_lsn=received.position)
-            # The source is listed before it streams again. Allowed only here, because the target's names, shown to be
-            # in force before the move (C7, B2), already make its first commit wait for the source.
-            return record.next(
-                epoch=record.epoch + 1,
-                primary=action.target,
-                sync=(action.source,),
-                move=None,
-                timelines=(*record.timelines, fork),
-                flushed_lsn=max(record.flushed_lsn, received.position),
+            return record_changes.committed(
+                record, context.run, source=action.source, target=action.target, received=received
             )
 
         record = swap_record(self._session, context, change)
         # Both sides act on the record alone; every millisecond until they look is a user's.
         self._session.nudge(context, [site.name for site in self._session.wired.fleet.data_sites])
         return self._session.done(context, f"epoch {record.epoch}, primary {record.primary}")
-
-
-def _without_move(record: Record, run: str) -> Record:
-    if record.move is None or record.move.run != run:
-        raise Undone("the move is gone already", hint="failover status")
-    return record.next(move=None)
 
 
 def read_record(session: Session, context: Context) -> Record:

@@ -5,6 +5,7 @@ Rules that code elsewhere must keep (safety A-C; each was broken by a measured l
    revision of this keeper's own making), and enters the names (proven, B2) before it enters the record;
  * PostgreSQL starts as primary only after a swap of the record by this very keeper (C2);
  * only a copy whose id is in ``record.sync`` may take ``primary`` (B1), and rolls forward alone once it is there;
+ * a copy is touched only while it is stopped, in no ``sync``, and in a revision of its keeper's own making (B1);
  * a keeper writes ``sync`` and ``flushed_lsn`` while its site is primary, ``primary`` while it is the candidate (C1).
 """
 
@@ -21,6 +22,7 @@ from failover.planner.keeper_actions import (
     Promote,
     ProveNames,
     Rejoin,
+    Rename,
     SaveEvidence,
     Seed,
     SetNames,
@@ -34,7 +36,7 @@ from failover.planner.verdict import DOWN, agreed_down
 
 __all__ = (
     "CreateDatabase", "Follow", "Idle", "KeeperAction", "KeeperFacts", "Promote", "ProveNames", "Rejoin",
-    "SaveEvidence", "Seed", "SetNames", "StartPrimary", "StartStandby", "StopDatabase", "Swap", "decide",
+    "Rename", "SaveEvidence", "Seed", "SetNames", "StartPrimary", "StartStandby", "StopDatabase", "Swap", "decide",
 )  # fmt: skip
 
 PUBLISH = "publish how far sync members have flushed"
@@ -77,11 +79,19 @@ def _as_record_primary(facts: KeeperFacts, record: Record) -> KeeperAction:
         return Idle(why=f"this copy is {db.member}, the record's primary is {record.primary}", trouble=True)
     if db.state == "starting":
         return Idle(why="PostgreSQL is starting")
+    if db.state == "stopped" and _went_back(facts, record):
+        return Rename(why="it lacks what it had flushed: its disk went back in time, and it gives itself up")
     if db.state == "stopped":
         return _start_primary(facts, record)
     if db.state == "standby":
         return _roll_forward(facts, record)
     return _keep_primary(facts, record)
+
+
+def _went_back(facts: KeeperFacts, record: Record) -> bool:
+    """A stopped copy that ends before what the record says every copy in step has flushed. Started under its old id it
+    would write other records in the place of those, or count as a copy that holds them."""
+    return record.epoch > 0 and facts.db.position < record.flushed_lsn
 
 
 def _start_primary(facts: KeeperFacts, record: Record) -> KeeperAction:
@@ -103,6 +113,12 @@ def _start_primary(facts: KeeperFacts, record: Record) -> KeeperAction:
 
 def _roll_forward(facts: KeeperFacts, record: Record) -> KeeperAction:
     db = facts.db
+    if record.timelines and db.timeline >= record.timelines[-1].tli:
+        # A primary that somebody started as a standby. Promoted, it would take a timeline's number that the record does
+        # not know of, and that another copy may have by now (C5); started as primary it stays on its own.
+        if _move_is_live(facts, record):
+            return Idle(why="a standby for a move that is still live")
+        return StopDatabase(why="it runs as a standby on its own timeline: it starts again as primary")
     if db.names != record.sync:
         return SetNames(names=record.sync, why="names first, then promote")
     if db.names_proven != record.sync:
@@ -216,8 +232,9 @@ def _as_other(facts: KeeperFacts, record: Record) -> KeeperAction:
         return taken
     if db.upstream != upstream:
         return Follow(upstream=upstream, why=f"the record's primary is at {upstream}")
-    if facts.rejoin_failed and not db.streaming:
-        return _rejoin(facts, record, rewind=False)
+    if facts.rejoin_failed and not db.streaming and facts.upstream_ready:
+        # Stopped first: while it runs it may stream again and be counted on at any moment.
+        return StopDatabase(why="it cannot follow the primary: a base backup takes its place")
     if db.names != preset:
         return SetNames(names=preset, why="ready to be promoted with the present primary as sync member")
     if db.names_proven != preset:
@@ -228,6 +245,14 @@ def _as_other(facts: KeeperFacts, record: Record) -> KeeperAction:
 def _start_other(facts: KeeperFacts, record: Record, preset: tuple[str, ...]) -> KeeperAction:
     db, upstream = facts.db, record.primary_site
     fork = next((line.fork_lsn for line in record.timelines if line.tli > db.timeline), None)
+    if db.member in record.sync and _went_back(facts, record):
+        return Rename(why="it lacks what it had flushed: its disk went back in time, so it is another copy now")
+    if _went_back(facts, record):
+        # Never started and never rewound: under its old id it would pass for the copy that had caught up, and recovery
+        # before a rewind writes where the primary has other records, so that pg_rewind finds nothing to do (C5).
+        return _rejoin(facts, record, rewind=False)
+    if not db.was_primary and facts.rejoin_failed and facts.upstream_ready:
+        return _rejoin(facts, record, rewind=False)
     if not db.was_primary:
         return StartStandby(upstream=upstream, names=preset, why=f"standby of {upstream}")
     if fork is not None and db.clean_shutdown and db.checkpoint_lsn < fork:
@@ -259,6 +284,14 @@ def _rejoin(facts: KeeperFacts, record: Record, *, rewind: bool) -> KeeperAction
         return Idle(why="waiting for the primary to take the old id out of sync before this copy is touched (B1)")
     if not facts.upstream_ready:
         return Idle(why=f"waiting for the primary at {record.primary_site} to rejoin it")
+    if facts.own_revision != record.revision:
+        # The record read last may be old, and the primary's keeper about to add this copy by what it saw a while ago.
+        # Its swap is refused after this one, and it looks again at a copy that is stopped.
+        return Swap(
+            expected_revision=record.revision,
+            new=record.next(),
+            why="bump the record before this copy is touched: nobody counts on it from here on",
+        )
     fork, how = _fork(facts, record), "rewind" if rewind else "base backup"
     return Rejoin(upstream=record.primary_site, fork_lsn=fork, rewind=rewind, why=f"former primary: {how}")
 

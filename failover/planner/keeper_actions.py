@@ -14,7 +14,8 @@ class KeeperFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a decision may look at.
 
     ``start_permit``: revision that our own swap gave the record for the coming start as primary (0: none).
-    ``own_revision``: revision that our last swap gave the record (0: none, refused, or its outcome is not known).
+    ``own_revision``: revision that our last swap gave the record (0: none, refused, its outcome is not known, or this
+    copy has run as a standby since).
     ``move_age_s``: how long this keeper has known the record's move, on its own boot clock. ``move_ended_s``: how long
     ago it saw a planned move leave the record with the primary still the same (``None``: not in this reign).
     ``lost``: sync members that do not stream or whose flush stood still for too long while WAL was pending (B5).
@@ -90,6 +91,10 @@ class StartStandby(KeeperAction, frozen=True, kw_only=True):
 
 class StopDatabase(KeeperAction, frozen=True, kw_only=True):
     """Immediate stop: the record says that another copy is primary."""
+
+
+class Rename(KeeperAction, frozen=True, kw_only=True):
+    """The disk went back in time, which makes this another copy than its id says: a new id (safety B1)."""
 
 
 class SetNames(KeeperAction, frozen=True, kw_only=True):

@@ -83,6 +83,10 @@ class Database(Protocol):
         """pg_rewind to ``upstream`` under a new id; ``False`` when it cannot (then a base backup is needed)."""
         ...
 
+    async def rename(self, member: MemberId) -> None:
+        """Give the copy of a stopped database another id."""
+        ...
+
     async def discard(self) -> None:
         """Remove the data directory of a stopped database, to be seeded anew."""
         ...

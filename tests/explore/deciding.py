@@ -88,7 +88,7 @@ def database_of(copy: tuple[Any, ...], replicas: tuple[tuple[int, int], ...], st
         system_identifier=SYSTEM,
         timeline=lines[-1][0],
         fork_lsn=lines[-1][1],
-        position=0 if stopped else len(wal),
+        position=len(wal),
         replayed=len(wal),
         upstream=SITES[copy[w.UP]] if copy[w.UP] >= 0 else "",
         streaming=streaming,
@@ -112,6 +112,7 @@ class Decider:
         self._promote = promote
         self._loss = loss
         self._actions: dict[tuple[Any, ...], tuple[Any, ...] | None] = {}
+        self.choices: dict[tuple[Any, ...], tuple[tuple[Any, ...], ...]] = {}
         self._serves: dict[tuple[Any, ...], bool] = {}
         self._legal: dict[tuple[Any, ...], bool] = {}
 
@@ -164,7 +165,7 @@ class Decider:
         opinions = {}
         for suspect in others[:1]:
             said = {index: "down" if downs[index] else "unknown" for index in range(3) if index != suspect}
-            if "two observers" in off or "B4" in off:
+            if ("B4" if w.site_of(small[w.PRIM]) == site else "two observers") in off:
                 said = dict.fromkeys(said, "down")
             opinions[SITES[suspect]] = tuple(
                 Opinion(observer=SITES[i], provider=PROVIDERS[SITES[i]], verdict=v) for i, v in said.items()
@@ -205,6 +206,13 @@ def _broken(facts: KeeperFacts, off: frozenset[str]) -> keeper.KeeperAction:
     if "B1 touch" in off and isinstance(action, keeper.Idle) and "before this copy is touched" in action.why:
         others = tuple(m for m in record.sync if not m.startswith(facts.site))
         return keeper.decide(msgspec.structs.replace(facts, record=msgspec.structs.replace(record, sync=others)))
+    mine = record.primary_site == facts.site
+    if "C7" in off and mine and db.state == "standby":
+        return keeper.Promote(timelines=record.timelines, why="whatever its names are")
+    if "C7" in off and not mine and isinstance(action, keeper.SetNames):
+        return keeper.Idle(why="names can wait")
+    if "C7" in off and isinstance(action, keeper.StartStandby):
+        return keeper.StartStandby(upstream=action.upstream, names=(), why=action.why)
     if "C5 number" in off and isinstance(action, keeper.Promote):
         return keeper.Promote(timelines=(), why="the next number it knows itself")
     return action
@@ -226,6 +234,8 @@ def _small_action(action: keeper.KeeperAction) -> tuple[Any, ...] | None:
             return ("set names", numbers(names))
         case keeper.ProveNames(names=names):
             return ("prove names", numbers(names))
+        case keeper.Rename():
+            return ("rename",)
         case keeper.Follow(upstream=up):
             return ("follow", SITES.index(up))
         case keeper.Promote(timelines=lines):

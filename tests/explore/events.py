@@ -15,10 +15,12 @@ from tests.explore.moves import (
     READS,
     RETRIES,
     ROLLBACKS,
+    STRAYS,
     WIPES,
     WRITES,
     Event,
     spent,
+    started,
     stopped,
 )
 from tests.explore.world import World
@@ -93,7 +95,7 @@ def _retried(world: World, site: int, number: int, decider: Decider) -> tuple[Ev
     return ("is asked again", site, number), w.with_copy(world, site, wal=(*copy[w.WAL], w.RETRY + number), pend=pend)
 
 
-def faults(world: World) -> Iterator[tuple[Event, World]]:
+def faults(world: World, decider: Decider) -> Iterator[tuple[Event, World]]:
     """Crash, agent killed, network changes shape, wipe, disk rolled back; restarts cost nothing."""
     left = world[w.LEFT]
     for site in (0, 1):
@@ -109,10 +111,18 @@ def faults(world: World) -> Iterator[tuple[Event, World]]:
         if left[AGENTS] and alive:
             dead = w.with_keeper(spent(world, AGENTS), site, (False, None, 0, None))
             yield ("agent is killed", site), _lease_gone(dead, site)
+            if "C3" in decider.off and world[w.KEEPERS][site][w.PAUSED] is not None:
+                left_over = (site, world[w.KEEPERS][site][w.PAUSED], world[w.KEEPERS][site][w.VIEW] is None)
+                yield ("a second agent starts beside", site), w.put(forgotten(dead, site), w.FLIGHT, left_over)
         if left[WIPES] and copy[w.ST] != w.ABSENT:
             gone = w.put(world, w.COPIES, w.put(world[w.COPIES], site, w.GONE))
             yield ("disk is wiped", site), spent(gone, WIPES)
-        if left[ROLLBACKS] and copy[w.ST] == w.STOPPED:
+        if left[STRAYS] and copy[w.ST] == w.STOPPED and "C4" in decider.off:
+            yield ("a stray start", site), started(spent(world, STRAYS), site, ())
+        elif left[STRAYS] and copy[w.ST] == w.STOPPED:
+            stray = w.with_copy(spent(world, STRAYS), site, st=w.STANDBY, up=-1, wasp=False)
+            yield ("a stray start", site), stray
+        if left[ROLLBACKS] and copy[w.ST] == w.STOPPED and not alive:
             yield from _rolled_back(world, site, copy)
     if left[NETS]:
         for shape in range(len(w.SHAPES)):
@@ -137,7 +147,7 @@ def forgotten(world: World, site: int) -> World:
 
 
 def _rolled_back(world: World, site: int, copy: tuple[Any, ...]) -> Iterator[tuple[Event, World]]:
-    """The provider restores a disk: further back than what was last published (about two seconds, B1)."""
+    """The provider restores a host's disk: further back than what was last published (about two seconds, B1)."""
     flushed = world[w.REC][w.FLUSHED]
     for length in range(1, min(flushed, len(copy[w.WAL]))):
         shorter = w.with_copy(world, site, wal=copy[w.WAL][:length])

@@ -10,16 +10,18 @@ from tests.explore.deciding import Decider
 from tests.explore.world import World
 
 Event = tuple[Any, ...]
-CRASHES, AGENTS, NETS, WIPES, ROLLBACKS, WRITES, READS, RETRIES, CUTS, PAUSES, REPLIES, RUNS, EVENTS = range(13)
+CRASHES, AGENTS, NETS, WIPES, ROLLBACKS, WRITES, READS, RETRIES, CUTS, PAUSES, REPLIES, RUNS, STRAYS = range(13)
+NEXT_ID = 13
 """Places of ``world[LEFT]``: how often each may still happen. Bounds of a search."""
 
 
-OWN, START = 1, 2
-"""Bits of a keeper's permit: the record's revision is of its own making; it may start as primary in it."""
+OWN, START, FAILED = 1, 2, 4
+"""Bits of a keeper's permit: the record's revision is of its own making; it may start as primary in it. Beside them:
+its copy was stopped because it cannot follow."""
 
 
 class Broken(Exception):
-    """A law of transitions does not hold: ``args[0]`` says which and how."""
+    """A law of transitions does not hold: ``args[0]`` says which and how, ``args[1]`` in which event."""
 
 
 def spent(world: World, what: int) -> World:
@@ -38,7 +40,9 @@ def written(world: World, small: tuple[Any, ...], *, by: int) -> World:
         for site, (alive, view, permit, paused) in enumerate(world[w.KEEPERS])
     )
     world = w.put(w.put(world, w.REC, small), w.KEEPERS, keepers)
-    world = w.put(world, w.FLIGHT, None)
+    flight = world[w.FLIGHT]
+    if flight is not None and flight[2]:
+        world = w.put(world, w.FLIGHT, (*flight[:2], False))
     run = world[w.RUN]
     return w.put(world, w.RUN, w.put(run, 1, False)) if run is not None and run[1] else world
 
@@ -68,13 +72,13 @@ def facts_key(
     return (
         site,
         record,
-        permit,
+        permit & (OWN | START),
         (copy[w.ID], copy[w.ST], copy[w.WAL], copy[w.CFG], (), *copy[w.PROVEN : w.WASP + 1]),
         here,
         w.streams(world, site),
         other[w.ID] if hears_peer else -1,
         downs,
-        hears_peer and other[w.ST] == w.PRIMARY and other[w.ID] == record[w.PRIM],
+        (hears_peer or failed) and other[w.ST] == w.PRIMARY and other[w.ID] == record[w.PRIM],
         live,
         gone,
         failed,
@@ -84,16 +88,17 @@ def facts_key(
 
 def clocks(world: World, site: int, publish: bool) -> Iterator[dict[str, bool]]:
     """Every way in which this keeper's clocks may stand: patience with a peer, the budget of a move, a rejoin."""
-    _, view, _, _ = world[w.KEEPERS][site]
+    _, view, permit, _ = world[w.KEEPERS][site]
     record = world[w.REC] if view is None else view
     copy = world[w.COPIES][site]
     primary = copy[w.ST] == w.PRIMARY
     moving = record[w.MOVE] is not None and record[w.MOVE][0] == "switchover"
     waiting = copy[w.ST] == w.STANDBY and w.site_of(record[w.PRIM]) != site
-    hung = (waiting and not w.streams(world, site)) or copy[w.ST] == w.STOPPED
+    hung = (waiting and not w.streams(world, site)) or (copy[w.ST] == w.STOPPED and copy[w.WASP])
+    given_up = copy[w.ST] == w.STOPPED and bool(permit & FAILED)
     for patient in (True, False):
         for live in (True, False) if moving else (False,):
-            for failed in (False, True) if hung else (False,):
+            for failed in (True,) if given_up else (False, True) if hung else (False,):
                 yield {
                     "lost": primary and not patient,
                     "down": not patient,
@@ -107,59 +112,86 @@ def keeper_events(world: World, decider: Decider, *, publish: bool = False) -> I
     """All next worlds by the hand of a keeper."""
     left = world[w.LEFT]
     for site in (0, 1):
-        alive, view, _permit, paused = world[w.KEEPERS][site]
+        alive, view, permit, paused = world[w.KEEPERS][site]
         if not alive:
             continue
         if paused is not None:
             keeper = (alive, view, world[w.KEEPERS][site][w.PERMIT], None)
-            woken = perform(w.with_keeper(world, site, keeper), site, paused, decider)
-            yield ("wakes and does", site, paused), woken
+            yield _act("wakes and does", w.with_keeper(world, site, keeper), site, paused, decider, late=True)
             continue
         if view is not None and w.RECORD[world[w.NET]][site]:
-            yield ("reads the record", site), w.with_keeper(world, site, (True, None, 0, None))
-        seen = set()
-        for clock in clocks(world, site, publish):
-            action = decider.decide(facts_key(world, site, **clock))
-            if action is None or action in seen:
-                continue
-            seen.add(action)
-            yield ("keeper", site, action), perform(world, site, action, decider)
+            yield ("reads the record", site), w.with_keeper(world, site, (True, None, permit & FAILED, None))
+        for action in _choices(world, site, decider, publish):
+            yield _act("keeper", world, site, action, decider)
             if left[PAUSES]:
                 held = (alive, view, world[w.KEEPERS][site][w.PERMIT], action)
                 yield ("decides and is paused", site, action), w.with_keeper(spent(world, PAUSES), site, held)
             if action[0] == "swap" and left[REPLIES] and view is None and w.RECORD[world[w.NET]][site]:
                 lost = _swap(spent(world, REPLIES), site, action, decider)
                 if lost[w.REC] is not world[w.REC]:
-                    stale = (alive, world[w.REC], 0, None)
+                    stale = (alive, world[w.REC], permit & FAILED, None)
                     yield ("reply lost", site, action), w.with_keeper(lost, site, stale)
-                sent = w.with_keeper(spent(world, REPLIES), site, (alive, view, 0, None))
-                yield ("request delayed", site, action), w.put(sent, w.FLIGHT, (site, action))
+                sent = w.with_keeper(spent(world, REPLIES), site, (alive, view, permit & FAILED, None))
+                yield ("request delayed", site, action), w.put(sent, w.FLIGHT, (site, action, True))
     if world[w.FLIGHT] is not None:
-        site, action = world[w.FLIGHT]
-        late = written(world, action[1], by=-1)
-        yield ("the delayed request arrives", site, action), late
+        site, action, current = world[w.FLIGHT]
+        landed = w.put(world, w.FLIGHT, None)
+        if action[0] != "swap":
+            yield _act("a second keeper wakes and does", landed, site, action, decider, late=True)
+        elif current or "C1 revision" in decider.off:
+            yield ("the delayed request arrives", site, action), written(landed, action[1], by=-1)
 
 
-def perform(world: World, site: int, action: tuple[Any, ...], decider: Decider) -> World:
-    """One action done, or refused by what PostgreSQL or the record is by now."""
+def _act(
+    label: str, world: World, site: int, action: tuple[Any, ...], decider: Decider, *, late: bool = False
+) -> tuple[Event, World]:
+    event = (label, site, action)
+    try:
+        return event, perform(world, site, action, decider, late=late)
+    except Broken as broken:
+        raise Broken(broken.args[0], event) from None
+
+
+def _choices(world: World, site: int, decider: Decider, publish: bool) -> tuple[tuple[Any, ...], ...]:
+    """Every action this keeper may decide on next, over all ways in which its clocks may stand."""
+    keeper, record = world[w.KEEPERS][site], world[w.REC]
+    view = record if keeper[w.VIEW] is None else keeper[w.VIEW]
+    key = (site, view, keeper[w.PERMIT], world[w.COPIES], world[w.NET], world[w.KEEPERS][1 - site][w.ALIVE])
+    found = decider.choices.get(key)
+    if found is None:
+        decided = (decider.decide(facts_key(world, site, **clock)) for clock in clocks(world, site, publish))
+        found = tuple(dict.fromkeys(action for action in decided if action is not None))
+        decider.choices[key] = found
+    return found
+
+
+def perform(world: World, site: int, action: tuple[Any, ...], decider: Decider, *, late: bool = False) -> World:
+    """One action done, or refused by what PostgreSQL or the record is by now. ``late``: decided on before a pause."""
     copy = world[w.COPIES][site]
-    peer = 1 - site
     state = copy[w.ST]
     match action:
         case ("swap", _, _):
-            return _swap(world, site, action, decider)
+            return _swap(world, site, action, decider, late=late)
+        case ("rename",):
+            fresh, world = _new_id(world, site, decider)
+            return w.with_copy(world, site, id=fresh) if state == w.STOPPED else world
         case ("start as primary", names):
             alive, view, _, paused = world[w.KEEPERS][site]
-            world = w.with_keeper(world, site, (alive, view, world[w.KEEPERS][site][w.PERMIT] & OWN, paused))
+            world = w.with_keeper(world, site, (alive, view, world[w.KEEPERS][site][w.PERMIT] & ~START, paused))
             if state != w.STOPPED:
                 return world
             return started(world, site, names)
         case ("start as standby", up, names):
             if state != w.STOPPED:
                 return world
+            alive, view, permit, paused = world[w.KEEPERS][site]
+            world = w.with_keeper(world, site, (alive, view, permit & START, paused))
             new = {"cfg": names, "force": names, "proven": None, "proof": -1, "up": up, "wasp": False}
             return w.with_copy(world, site, st=w.STANDBY, **new)
         case ("stop",):
+            if state == w.STANDBY and w.site_of(world[w.REC][w.PRIM]) != site:
+                alive, view, permit, paused = world[w.KEEPERS][site]
+                world = w.with_keeper(world, site, (alive, view, permit | FAILED, paused))
             return stopped(world, site)
         case ("set names", names):
             if state < w.STANDBY:
@@ -183,25 +215,33 @@ def perform(world: World, site: int, action: tuple[Any, ...], decider: Decider) 
             source = world[w.COPIES][up]
             if state != w.ABSENT or source[w.ST] < w.STANDBY or not w.CALLS[world[w.NET]][site][up]:
                 return world
-            old = world[w.LEFT][EVENTS]
-            fresh = site if "B1 id" in decider.off else old + (old + site) % 2
-            world = w.put(world, w.LEFT, w.put(world[w.LEFT], EVENTS, old + 2))
+            fresh, world = _new_id(world, site, decider)
             copy = (fresh, w.STOPPED, source[w.WAL], (), (), None, -1, -1, False, -1, (), 0)
             return w.put(world, w.COPIES, w.put(world[w.COPIES], site, copy))
         case ("discard", _):
             _not_in_use(world, copy)
+            alive, view, permit, paused = world[w.KEEPERS][site]
+            world = w.with_keeper(world, site, (alive, view, permit & ~FAILED, paused))
             return w.put(world, w.COPIES, w.put(world[w.COPIES], site, w.GONE))
         case ("rewind", up):
             source = world[w.COPIES][up]
             if state != w.STOPPED or source[w.ST] < w.STANDBY or not w.CALLS[world[w.NET]][site][up]:
                 return world
             _not_in_use(world, copy)
-            old = world[w.LEFT][EVENTS]
-            fresh = copy[w.ID] if "B1 id" in decider.off else old + (old + site) % 2
-            world = w.put(world, w.LEFT, w.put(world[w.LEFT], EVENTS, old + 2))
-            wal = w.rewound(copy[w.WAL], source[w.WAL])
+            fresh, world = _new_id(world, site, decider)
+            # What crashed is recovered first, and that writes a checkpoint at its end.
+            clean = copy[w.WAL][-1] == w.SHUTDOWN
+            wal = w.rewound(copy[w.WAL] if clean else (*copy[w.WAL], w.CHECKPOINT), source[w.WAL])
             return w.with_copy(world, site, id=fresh, wal=wal, wasp=False, cut=0)
-    raise NotImplementedError(action[0], peer)
+    raise NotImplementedError(action[0])
+
+
+def _new_id(world: World, site: int, decider: Decider) -> tuple[int, World]:
+    """A member id nobody had before (B1); with the law off the site's first."""
+    if "B1 id" in decider.off:
+        return site, world
+    old = world[w.LEFT][NEXT_ID]
+    return old + (old + site) % 2, w.put(world, w.LEFT, w.put(world[w.LEFT], NEXT_ID, old + 2))
 
 
 def started(world: World, site: int, names: tuple[int, ...]) -> World:
@@ -223,18 +263,27 @@ def _not_in_use(world: World, copy: tuple[Any, ...]) -> None:
         raise Broken(f"copy {copy[w.ID]} is touched while the record counts on it (B1)")
 
 
-def _swap(world: World, site: int, action: tuple[Any, ...], decider: Decider) -> World:
+def _swap(world: World, site: int, action: tuple[Any, ...], decider: Decider, *, late: bool = False) -> World:
     alive, view, permit, paused = world[w.KEEPERS][site]
     if not w.RECORD[world[w.NET]][site]:
         return world
     if view is not None and "C1 revision" not in decider.off:
-        return w.with_keeper(world, site, (alive, None, 0, paused))
+        return w.with_keeper(world, site, (alive, None, permit & FAILED, paused))
     if not decider.legal(world[w.REC], action[1]):
         return world
-    _consent(world, site, action[1], decider)
+    if not late:
+        _consent(world, site, action[1])
     after = written(world, action[1], by=site)
-    return w.with_keeper(after, site, (alive, None, OWN | START if action[2] else OWN | permit & START, paused))
+    return w.with_keeper(after, site, (alive, None, OWN | (permit | START if action[2] else permit), paused))
 
 
-def _consent(world: World, site: int, after: tuple[Any, ...], decider: Decider) -> None:
-    """Two laws of a swap that no later state shows: who must have agreed to it (B4, two observers)."""
+def _consent(world: World, site: int, after: tuple[Any, ...]) -> None:
+    """What no later world shows: who must agree to a swap (B4, two observers)."""
+    before, peer = world[w.REC], 1 - site
+    copy = world[w.COPIES][peer]
+    seen = copy[w.ST] >= w.STANDBY and w.CALLS[world[w.NET]][w.WITNESS][peer]
+    if after[w.PRIM] != before[w.PRIM] and seen:
+        raise Broken("a primary is replaced that the witness sees running")
+    dropped = [name for name in before[w.SYNC] if name not in after[w.SYNC] and after[w.PRIM] == before[w.PRIM]]
+    if dropped and seen and copy[w.ID] in dropped:
+        raise Broken("a member leaves sync that the witness sees running (B4)")

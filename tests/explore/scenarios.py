@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from tests.explore import moves, search
+from tests.explore import search
 from tests.explore import world as w
 from tests.explore.deciding import Decider
 from tests.explore.events import clients, faults, replication
 from tests.explore.moves import keeper_events
+from tests.explore.operator import run_events
 from tests.explore.world import World
 
 
@@ -28,16 +29,64 @@ class Bounds(NamedTuple):
     pauses: int = 0
     replies: int = 0
     runs: int = 0
+    strays: int = 0
+    start: str = "protected"
+
+
+SOUND = {
+    "reads and restarts": Bounds(writes=1, reads=1, crashes=1, nets=1),
+    "retries of commits that were cut off": Bounds(writes=1, reads=1, retries=1, cuts=1, crashes=1),
+    "a reply is lost or late": Bounds(writes=1, nets=1, replies=1, start="alone"),
+    "a reply is lost and a server killed": Bounds(writes=1, crashes=1, replies=1, start="alone"),
+    "a keeper is paused": Bounds(writes=1, nets=1, pauses=1, start="alone"),
+    "a keeper is paused and a server killed": Bounds(writes=1, crashes=1, pauses=1),
+    "a disk is wiped": Bounds(writes=1, nets=1, wipes=1),
+    "a disk goes back": Bounds(writes=1, crashes=1, rollbacks=1, nets=1),
+    "a planned move": Bounds(writes=1, runs=1),
+    "a timeline more": Bounds(writes=2, crashes=1, start="committed"),
+    "a stray start": Bounds(writes=1, crashes=1, strays=1),
+}
+"""What a plain run of the tests visits, each to its end."""
+
+LAWS = {
+    "A1 gate": Bounds(writes=1, reads=1, crashes=1),
+    "A1 duplicate": Bounds(writes=1, retries=1, cuts=1),
+    "A2": Bounds(writes=1, cuts=1),
+    "B1 sync only": Bounds(writes=1, crashes=1, nets=1),
+    "B1 disk": Bounds(writes=1, crashes=1, rollbacks=1),
+    "B2 join": Bounds(writes=1, reads=1, crashes=1, nets=1),
+    "B2 promote": Bounds(writes=1, crashes=1, nets=1),
+    "B4": Bounds(nets=1),
+    "two observers": Bounds(nets=1),
+    "C1 own": Bounds(writes=1, nets=1, replies=1, start="alone"),
+    "C1 revision": Bounds(writes=1, nets=1, replies=1, start="alone"),
+    "C2 bump": Bounds(writes=1, crashes=1, replies=1, start="alone"),
+    "C3": Bounds(writes=1, crashes=1, agents=1, pauses=1),
+    "C4": Bounds(writes=1, crashes=1, strays=1),
+    "C5 number": Bounds(writes=2, crashes=1, start="committed"),
+    "C7": Bounds(writes=1, crashes=1, runs=1),
+}
+"""Where a law that is switched off is caught."""
+
+_KEEPER = (True, None, 0, None)
 
 
 def beginning(bounds: Bounds) -> World:
-    """A healthy fleet: a is primary, b its standby, both with their names proven."""
-    wal = (w.CHECKPOINT,)
+    """``protected``: a is primary, b its standby in sync. ``alone``: b streams and is not in sync yet. ``committed``:
+    a planned move has just been committed, a is stopped and b not promoted yet."""
+    wal: tuple[int, ...] = (w.CHECKPOINT,)
     a = (0, w.PRIMARY, wal, (1,), (1,), (1,), 1, -1, True, 1, (), 0)
     b = (1, w.STANDBY, wal, (0,), (0,), (0,), 1, 0, False, -1, (), 0)
-    record = (1, 0, (1,), ((1, 0),), None, 0)
-    keeper = (True, None, 0, None)
-    return (record, (keeper, keeper), (a, b), 0, None, 0, (*bounds, 2), None)
+    record: tuple[Any, ...] = (1, 0, (1,), ((1, 0),), None, 0)
+    if bounds.start == "alone":
+        a = (0, w.PRIMARY, wal, (), (), (), 1, -1, True, 1, (), 0)
+        record = (1, 0, (), ((1, 0),), None, 0)
+    elif bounds.start == "committed":
+        wal = (w.CHECKPOINT, w.SHUTDOWN)
+        a = (0, w.STOPPED, wal, (), (), None, -1, -1, True, -1, (), 0)
+        b = (1, w.STANDBY, wal, (0,), (0,), (0,), 1, 0, False, -1, (), 0)
+        record = (2, 1, (0,), ((1, 0), (2, 2)), None, 2)
+    return (record, (_KEEPER, _KEEPER), (a, b), 0, None, 0, (*bounds[:-1], 2), None)
 
 
 def explore(bounds: Bounds, decider: Decider, *, limit: int = 10_000_000) -> search.Found:
@@ -47,10 +96,8 @@ def explore(bounds: Bounds, decider: Decider, *, limit: int = 10_000_000) -> sea
     def successors(world: World) -> Iterator[tuple[Any, World]]:
         yield from keeper_events(world, decider, publish=publish)
         yield from replication(world)
+        yield from run_events(world, decider)
         yield from clients(world, decider)
-        yield from faults(world)
+        yield from faults(world, decider)
 
     return search.search(beginning(bounds), successors, limit=limit)
-
-
-__all__ = ["Bounds", "beginning", "explore", "moves"]

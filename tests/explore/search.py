@@ -62,8 +62,8 @@ def search(start: World, successors: Successors, *, limit: int) -> Found:
                     return Found(len(seen), False, why, _path(seen, after), time.process_time() - began, seen)
                 waiting.append(after)
         except Broken as broken:
-            path = (*_path(seen, world), ("then",))
-            return Found(len(seen), False, str(broken), path, time.process_time() - began, seen)
+            path = (*_path(seen, world), broken.args[1])
+            return Found(len(seen), False, broken.args[0], path, time.process_time() - began, seen)
         if len(seen) >= limit:
             return Found(len(seen), False, "", (), time.process_time() - began, seen)
     return Found(len(seen), True, "", (), time.process_time() - began, seen)

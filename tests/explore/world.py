@@ -140,11 +140,8 @@ def streams(world: World, site: int) -> bool:
 
 def replicas(world: World, site: int) -> tuple[tuple[int, int], ...]:
     """Who streams from ``site``: member id and flush position."""
-    return tuple(
-        (copy[ID], len(copy[WAL]))
-        for other, copy in enumerate(world[COPIES])
-        if other != site and copy[UP] == site and streams(world, other)
-    )
+    other = world[COPIES][1 - site]
+    return ((other[ID], len(other[WAL])),) if other[UP] == site and streams(world, 1 - site) else ()
 
 
 def covered(world: World, site: int, index: int) -> bool:
@@ -152,5 +149,5 @@ def covered(world: World, site: int, index: int) -> bool:
     force = world[COPIES][site][FORCE]
     if not force:
         return True
-    flushed = dict(replicas(world, site))
-    return all(flushed.get(name, -1) > index for name in force)
+    here = replicas(world, site)
+    return len(force) == len(here) and here[0] == (force[0], here[0][1]) and here[0][1] > index

@@ -98,6 +98,7 @@ all_facts = st.builds(
     record=st.none() | records(),
     db=databases,
     start_permit=st.integers(0, 9),
+    own_revision=st.integers(0, 9),
     move_age_s=st.floats(0, 20),
     lost=st.frozensets(st.sampled_from(MEMBERS)),
     caught_up=st.frozensets(st.sampled_from(MEMBERS)),
@@ -135,7 +136,7 @@ def test_every_decision_keeps_the_laws(facts: KeeperFacts) -> None:
                 assert agreed_down(facts.opinions[record.primary_site], suspect_provider=PROVIDERS[record.primary_site])
                 assert db.position >= record.flushed_lsn and illegal(record, new) == ""
             else:
-                assert mine, "only the primary's keeper writes anything but primary (C1)"
+                assert mine or new == record.next(), "only the primary's keeper writes anything but primary (C1)"
             for added in set(new.sync) - set(record.sync):
                 assert added in facts.caught_up and db.names_proven == db.names and added in db.names
         case keeper.StartPrimary(names=started):
@@ -144,17 +145,22 @@ def test_every_decision_keeps_the_laws(facts: KeeperFacts) -> None:
         case keeper.CreateDatabase():
             assert record.epoch == 0 and db.state == "absent" and mine
         case keeper.Promote():
+            assert not record.timelines or db.timeline < record.timelines[-1].tli, "one number, two histories (C5)"
             assert mine and db.member == record.primary and db.names_proven == record.sync
         case keeper.SetNames(names=wanted):
             if mine:
                 assert set(record.sync) <= set(wanted)
         case keeper.Rejoin():
+            assert db.state == "stopped" and facts.own_revision == record.revision
             assert not mine and all(not member.startswith(facts.site) for member in record.sync)
             assert record.quarantine(db.member) is None, "what only this copy has is not rewound"
         case keeper.SaveEvidence():
             assert not mine and db.state == "stopped" and record.quarantine(db.member) is not None
         case keeper.StopDatabase():
-            assert not mine and (db.state == "primary" or record.quarantine(db.member) is not None)
+            hung = facts.rejoin_failed and not db.streaming and facts.upstream_ready
+            stray = mine and db.state == "standby" and db.timeline >= record.timelines[-1].tli
+            fenced = not mine and (db.state == "primary" or hung or record.quarantine(db.member) is not None)
+            assert stray or fenced
         case keeper.StartStandby():
             assert mine or record.quarantine(db.member) is None
         case keeper.Seed():

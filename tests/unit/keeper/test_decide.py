@@ -224,7 +224,7 @@ def test_only_a_clean_stop_before_the_fork_rejoins_without_a_rewind(
 ) -> None:
     moved = record(primary=B, sync=(), epoch=4, timelines=FORKED)
     db = database("stopped", A, was_primary=True, clean_shutdown=clean, checkpoint_lsn=checkpoint)
-    assert isinstance(decide(facts("alpha", moved, db)), kind)
+    assert isinstance(decide(facts("alpha", moved, db, own_revision=30)), kind)
 
 
 def test_b1_an_old_id_leaves_the_record_before_its_directory_is_touched() -> None:
@@ -236,7 +236,7 @@ def test_b1_an_old_id_leaves_the_record_before_its_directory_is_touched() -> Non
 def test_a_failed_rewind_becomes_a_base_backup() -> None:
     moved = record(primary=B, sync=(), epoch=4, timelines=FORKED)
     db = database("stopped", A, was_primary=True)
-    action = decide(facts("alpha", moved, db, rejoin_failed=True))
+    action = decide(facts("alpha", moved, db, rejoin_failed=True, own_revision=30))
     assert isinstance(action, keeper.Rejoin) and not action.rewind
 
 
@@ -268,3 +268,46 @@ def test_names_that_wait_to_be_recorded_are_kept_when_another_is_missing() -> No
     db = database("primary", A, names=(A2,), names_proven=(A2,))
     action = decide(facts("alpha", record(), db))
     assert isinstance(action, keeper.SetNames) and action.names == (A2, B)
+
+
+def test_a_copy_is_touched_only_stopped_and_in_a_revision_of_its_keepers_making() -> None:
+    """A record read long ago does not list it; the primary may have added it since, by what it saw it flush."""
+    hung = standby(streaming=False)
+    stopped = decide(facts("beta", record(sync=()), hung, rejoin_failed=True))
+    assert isinstance(stopped, keeper.StopDatabase)
+    down = database("stopped", B)
+    bump = decide(facts("beta", record(sync=()), down, rejoin_failed=True))
+    assert isinstance(bump, keeper.Swap) and bump.new == record(sync=()).next()
+    touched = decide(facts("beta", record(sync=()), down, rejoin_failed=True, own_revision=30))
+    assert isinstance(touched, keeper.Rejoin) and not touched.rewind
+    assert isinstance(decide(facts("beta", record(), down, rejoin_failed=True, own_revision=30)), keeper.Idle)
+
+
+@pytest.mark.parametrize(("site", "member"), [("alpha", A), ("beta", B)])
+def test_a_copy_whose_disk_went_back_gives_its_id_up(site: str, member: str) -> None:
+    ahead = record(flushed_lsn=201)
+    went_back = database("stopped", member, was_primary=site == "alpha")
+    assert isinstance(decide(facts(site, ahead, went_back, start_permit=30)), keeper.Rename)
+    assert not isinstance(decide(facts(site, record(), went_back)), keeper.Rename)
+
+
+def test_a_standby_whose_disk_went_back_is_made_anew_once_nobody_counts_on_it() -> None:
+    """Under its old id it would pass for the copy that had caught up before."""
+    went_back = database("stopped", B)
+    action = decide(facts("beta", record(sync=(), flushed_lsn=201), went_back, own_revision=30))
+    assert isinstance(action, keeper.Rejoin) and not action.rewind
+
+
+def test_a_former_primary_whose_disk_went_back_is_never_rewound() -> None:
+    moved = record(primary=B, sync=(), epoch=4, timelines=FORKED, flushed_lsn=400)
+    went_back = database("stopped", A2, was_primary=True, position=390)
+    action = decide(facts("alpha", moved, went_back, own_revision=30))
+    assert isinstance(action, keeper.Rejoin) and not action.rewind
+
+
+def test_a_primary_that_somebody_started_as_a_standby_is_never_promoted() -> None:
+    """C5: it would take a timeline's number that the record does not know of."""
+    stray = database("standby", A, names=(B,), names_proven=(B,))
+    assert isinstance(decide(facts("alpha", record(), stray)), keeper.StopDatabase)
+    move = Move(run="r", kind="switchover", source=A, target=B, budget_s=10.0)
+    assert isinstance(decide(facts("alpha", record(move=move), stray, move_age_s=1.0)), keeper.Idle)

@@ -107,7 +107,8 @@ def test_a_released_copy_rejoins() -> None:
     now = promoted()
     released = now.release(A, "run-2")
     assert illegal(now, released) == "" and released.version == 1
-    answer = decide(facts("alpha", released, database("stopped", A, was_primary=True), evidence_saved=True))
+    stopped = database("stopped", A, was_primary=True)
+    answer = decide(facts("alpha", released, stopped, evidence_saved=True, own_revision=released.revision))
     assert isinstance(answer, keeper.Rejoin) and answer.rewind
 
 
