@@ -1,6 +1,7 @@
 """Performs what ``planner/keeper.decide`` says, one action at a time. Decides nothing itself.
 
 One keeper per data directory: ``main`` holds a lock for life (safety C3).
+Longer than 350 lines because looking and acting share what a keeper remembers between two looks.
 """
 
 from __future__ import annotations
