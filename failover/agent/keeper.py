@@ -55,6 +55,7 @@ class Keeper:
         self._evidence = Evidence(view, database)
         self._start_permit = 0
         self._own_revision = 0
+        self._sent_revision: int | None = None
         self._record: Record | None = None
         self._rejoin_failed = False
         self._settings_due = True
@@ -126,6 +127,8 @@ class Keeper:
         view = self._view
         # A decision looks at a database no older than the record it is swapped from: what changed meanwhile refuses it.
         self._record = view.record
+        if self._sent_revision is None and view.record is not None:
+            self._sent_revision = view.record.revision
         db = await self._database.facts()
         view.database = db
         now = boot_s()
@@ -233,6 +236,7 @@ class Keeper:
             record=record,
             db=db,
             start_permit=self._start_permit,
+            sent_revision=self._sent_revision or 0,
             own_revision=self._own_revision,
             move_age_s=age,
             move_ended_s=None if view.move_ended_at_s is None else now - view.move_ended_at_s,
@@ -291,8 +295,7 @@ class Keeper:
 
     async def _swap(self, action: decisions.Swap) -> None:
         self._next_publish = boot_s() + _PUBLISH_S
-        # Until the answer is known nothing is of our making: what was sent may still arrive.
-        self._own_revision = 0
+        self._sent_revision = action.expected_revision
         if not await self._follower.swap(action.expected_revision, action.new):
             return
         self._own_revision = action.new.revision

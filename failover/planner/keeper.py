@@ -1,11 +1,11 @@
 """The keeper's decisions: the record and local facts in, one action out. Pure; the agent only performs it.
 
 Rules that code elsewhere must keep (safety A-C; each was broken by a measured loss before it was a rule):
- * names in force at a primary always cover ``record.sync``; a member leaves the record before it leaves the names (in a
-   revision of this keeper's own making), and enters the names (proven, B2) before it enters the record;
+ * names in force at a primary always cover ``record.sync``; a member leaves the record before it leaves the names (once
+   no swap of this keeper can be on its way), and enters the names (proven, B2) before it enters the record;
  * PostgreSQL starts as primary only after a swap of the record by this very keeper (C2);
  * only a copy whose id is in ``record.sync`` may take ``primary`` (B1), and rolls forward alone once it is there;
- * a copy is touched only while it is stopped, in no ``sync``, and in a revision of its keeper's own making (B1);
+ * a copy is touched only while it is stopped, in no ``sync``, and after a swap its keeper made since (B1);
  * a keeper writes ``sync`` and ``flushed_lsn`` while its site is primary, ``primary`` while it is the candidate (C1).
 """
 
@@ -184,9 +184,9 @@ def _keep_sync(facts: KeeperFacts, record: Record) -> KeeperAction:
 
 
 def _narrow(facts: KeeperFacts, record: Record, gone: str) -> KeeperAction:
-    """Fewer names, but only in a revision of our own making: a swap that listed ``gone`` and was never answered may be
-    in the record already, or arrive later; after a newer swap of ours it never can."""
-    if facts.own_revision != record.revision:
+    """Fewer names, but only once the record is past every swap of ours: one that listed ``gone`` and was never answered
+    may be in it already, or arrive later; from an older revision it never can."""
+    if record.revision <= facts.sent_revision:
         return Swap(
             expected_revision=record.revision,
             new=record.next(),
@@ -284,7 +284,7 @@ def _rejoin(facts: KeeperFacts, record: Record, *, rewind: bool) -> KeeperAction
         return Idle(why="waiting for the primary to take the old id out of sync before this copy is touched (B1)")
     if not facts.upstream_ready:
         return Idle(why=f"waiting for the primary at {record.primary_site} to rejoin it")
-    if facts.own_revision != record.revision:
+    if not 0 < facts.own_revision <= record.revision:
         # The record read last may be old, and the primary's keeper about to add this copy by what it saw a while ago.
         # Its swap is refused after this one, and it looks again at a copy that is stopped.
         return Swap(

@@ -14,8 +14,9 @@ class KeeperFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a decision may look at.
 
     ``start_permit``: revision that our own swap gave the record for the coming start as primary (0: none).
-    ``own_revision``: revision that our last swap gave the record (0: none, refused, its outcome is not known, or this
-    copy has run as a standby since).
+    ``sent_revision``: newest revision we sent a swap from, or found when we began: what was sent from it, by us or by
+    a predecessor, may be on its way until the record is past it.
+    ``own_revision``: revision that a swap of ours gave the record (0: none since this copy last ran as a standby).
     ``move_age_s``: how long this keeper has known the record's move, on its own boot clock. ``move_ended_s``: how long
     ago it saw a planned move leave the record with the primary still the same (``None``: not in this reign).
     ``lost``: sync members that do not stream or whose flush stood still for too long while WAL was pending (B5).
@@ -31,6 +32,7 @@ class KeeperFacts(msgspec.Struct, frozen=True, kw_only=True):
     record: Record | None
     db: DatabaseFacts
     start_permit: int = 0
+    sent_revision: int = 0
     own_revision: int = 0
     move_age_s: float = 0.0
     move_ended_s: float | None = None

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from tests.bench import broken_laws, campaign, crashpoints, faults, moves, plain, times
+from tests.bench import broken_laws, campaign, crashpoints, explore, faults, moves, plain, times
 
 BENCHES: dict[str, tuple[Callable[..., int], int]] = {
     "switchover": (moves.switchover, 30),
@@ -19,6 +19,7 @@ BENCHES: dict[str, tuple[Callable[..., int], int]] = {
     "partition": (faults.partition, 5),
     "slow": (faults.slow, 5),
     "g3": (plain.g3, 10),
+    "explore": (explore.explore_wide, 5_000_000),
     "fleet": (times.fleet_times, 3),
     "startup": (times.startup, 15),
     "deploy-kills": (times.deploy_kills, 20),

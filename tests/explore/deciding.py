@@ -175,8 +175,9 @@ class Decider:
             record=record,
             db=db,
             start_permit=1 if permit & 2 else 0,
-            own_revision=1 if permit & 1 or "C1 own" in off else 0,
-            move_age_s=0.0 if live else 2 * BUDGET_S,
+            sent_revision=1 if permit & 1 and "C1 own" not in off else 0,
+            own_revision=1 if permit & 8 or "B1 touch" in off else 0,
+            move_age_s=0.0 if live or "C2 budget" in off else 2 * BUDGET_S,
             lost=frozenset(members(lost)),
             caught_up=frozenset(caught),
             copies={SITES[1 - site]: member(copies)} if copies >= 0 else {},
@@ -203,9 +204,6 @@ def _broken(facts: KeeperFacts, off: frozenset[str]) -> keeper.KeeperAction:
     action = keeper.decide(facts)
     if "C2 bump" in off and isinstance(action, keeper.Swap) and action.permits_start:
         return keeper.StartPrimary(names=record.sync, why="without a swap")
-    if "B1 touch" in off and isinstance(action, keeper.Idle) and "before this copy is touched" in action.why:
-        others = tuple(m for m in record.sync if not m.startswith(facts.site))
-        return keeper.decide(msgspec.structs.replace(facts, record=msgspec.structs.replace(record, sync=others)))
     mine = record.primary_site == facts.site
     if "C7" in off and mine and db.state == "standby":
         return keeper.Promote(timelines=record.timelines, why="whatever its names are")

@@ -12,9 +12,11 @@ from tests.explore.moves import (
     CRASHES,
     CUTS,
     NETS,
+    OWN,
     READS,
     RETRIES,
     ROLLBACKS,
+    SENT,
     STRAYS,
     WIPES,
     WRITES,
@@ -120,7 +122,9 @@ def faults(world: World, decider: Decider) -> Iterator[tuple[Event, World]]:
         if left[STRAYS] and copy[w.ST] == w.STOPPED and "C4" in decider.off:
             yield ("a stray start", site), started(spent(world, STRAYS), site, ())
         elif left[STRAYS] and copy[w.ST] == w.STOPPED:
-            stray = w.with_copy(spent(world, STRAYS), site, st=w.STANDBY, up=-1, wasp=False)
+            keeper = world[w.KEEPERS][site]
+            calm = w.with_keeper(world, site, w.put(keeper, w.PERMIT, keeper[w.PERMIT] & ~OWN))
+            stray = w.with_copy(spent(calm, STRAYS), site, st=w.STANDBY, up=-1, wasp=False)
             yield ("a stray start", site), stray
         if left[ROLLBACKS] and copy[w.ST] == w.STOPPED and not alive:
             yield from _rolled_back(world, site, copy)
@@ -140,7 +144,7 @@ def _lease_gone(world: World, site: int) -> World:
 
 def forgotten(world: World, site: int) -> World:
     """A new agent: it has read nothing yet and must prove names again."""
-    world = w.with_keeper(world, site, (True, None, 0, None))
+    world = w.with_keeper(world, site, (True, None, SENT, None))
     copy = world[w.COPIES][site]
     recov = len(copy[w.WAL]) if copy[w.ST] == w.PRIMARY else -1
     return w.with_copy(world, site, proven=None, proof=-1, recov=recov)

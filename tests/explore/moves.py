@@ -15,9 +15,11 @@ NEXT_ID = 13
 """Places of ``world[LEFT]``: how often each may still happen. Bounds of a search."""
 
 
-OWN, START, FAILED = 1, 2, 4
-"""Bits of a keeper's permit: the record's revision is of its own making; it may start as primary in it. Beside them:
-its copy was stopped because it cannot follow."""
+SENT, START, FAILED, OWN = 1, 2, 4, 8
+"""Bits beside a keeper's view: a swap it sent from this revision may be on its way; it may start as primary in it; its
+copy was stopped because it cannot follow; it has swapped since the copy ran as a standby."""
+KEPT = FAILED | OWN
+"""What reading a newer record leaves."""
 
 
 class Broken(Exception):
@@ -72,7 +74,7 @@ def facts_key(
     return (
         site,
         record,
-        permit & (OWN | START),
+        permit & ~FAILED,
         (copy[w.ID], copy[w.ST], copy[w.WAL], copy[w.CFG], (), *copy[w.PROVEN : w.WASP + 1]),
         here,
         w.streams(world, site),
@@ -120,7 +122,7 @@ def keeper_events(world: World, decider: Decider, *, publish: bool = False) -> I
             yield _act("wakes and does", w.with_keeper(world, site, keeper), site, paused, decider, late=True)
             continue
         if view is not None and w.RECORD[world[w.NET]][site]:
-            yield ("reads the record", site), w.with_keeper(world, site, (True, None, permit & FAILED, None))
+            yield ("reads the record", site), w.with_keeper(world, site, (True, None, permit & KEPT, None))
         for action in _choices(world, site, decider, publish):
             yield _act("keeper", world, site, action, decider)
             if left[PAUSES]:
@@ -129,9 +131,9 @@ def keeper_events(world: World, decider: Decider, *, publish: bool = False) -> I
             if action[0] == "swap" and left[REPLIES] and view is None and w.RECORD[world[w.NET]][site]:
                 lost = _swap(spent(world, REPLIES), site, action, decider)
                 if lost[w.REC] is not world[w.REC]:
-                    stale = (alive, world[w.REC], permit & FAILED, None)
+                    stale = (alive, world[w.REC], permit & KEPT | SENT, None)
                     yield ("reply lost", site, action), w.with_keeper(lost, site, stale)
-                sent = w.with_keeper(spent(world, REPLIES), site, (alive, view, permit & FAILED, None))
+                sent = w.with_keeper(spent(world, REPLIES), site, (alive, view, permit | SENT, None))
                 yield ("request delayed", site, action), w.put(sent, w.FLIGHT, (site, action, True))
     if world[w.FLIGHT] is not None:
         site, action, current = world[w.FLIGHT]
@@ -185,7 +187,7 @@ def perform(world: World, site: int, action: tuple[Any, ...], decider: Decider, 
             if state != w.STOPPED:
                 return world
             alive, view, permit, paused = world[w.KEEPERS][site]
-            world = w.with_keeper(world, site, (alive, view, permit & START, paused))
+            world = w.with_keeper(world, site, (alive, view, permit & ~OWN, paused))
             new = {"cfg": names, "force": names, "proven": None, "proof": -1, "up": up, "wasp": False}
             return w.with_copy(world, site, st=w.STANDBY, **new)
         case ("stop",):
@@ -268,13 +270,13 @@ def _swap(world: World, site: int, action: tuple[Any, ...], decider: Decider, *,
     if not w.RECORD[world[w.NET]][site]:
         return world
     if view is not None and "C1 revision" not in decider.off:
-        return w.with_keeper(world, site, (alive, None, permit & FAILED, paused))
+        return w.with_keeper(world, site, (alive, None, permit & KEPT, paused))
     if not decider.legal(world[w.REC], action[1]):
         return world
     if not late:
         _consent(world, site, action[1])
     after = written(world, action[1], by=site)
-    return w.with_keeper(after, site, (alive, None, OWN | (permit | START if action[2] else permit), paused))
+    return w.with_keeper(after, site, (alive, None, permit & KEPT | OWN | (START if action[2] else 0), paused))
 
 
 def _consent(world: World, site: int, after: tuple[Any, ...]) -> None:

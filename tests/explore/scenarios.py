@@ -48,12 +48,29 @@ SOUND = {
 }
 """What a plain run of the tests visits, each to its end."""
 
+WIDE = {
+    "two crashes, two changes of the network": Bounds(writes=1, crashes=2, nets=2),
+    "an agent killed and a keeper paused": Bounds(writes=1, reads=1, crashes=1, agents=1, pauses=1, nets=1),
+    "a planned move, a crash, a read": Bounds(writes=1, reads=1, crashes=1, runs=1),
+    "a planned move and the network": Bounds(writes=1, nets=1, runs=1),
+    "a wipe, a crash and the network": Bounds(writes=1, crashes=1, wipes=1, nets=1),
+    "a reply lost, a crash and the network": Bounds(writes=1, crashes=1, replies=1, nets=1, start="alone"),
+    "a timeline more, a crash, the network": Bounds(writes=2, crashes=1, nets=1, start="committed"),
+    "two disks go back": Bounds(writes=2, crashes=2, rollbacks=2),
+    "strays, agents and the network": Bounds(writes=1, crashes=1, agents=1, strays=1, nets=1),
+    "everything once": Bounds(
+        writes=1, reads=1, retries=1, cuts=1, crashes=1, agents=1, nets=1, wipes=1, pauses=1, replies=1, runs=1
+    ),
+}
+"""What ``script/bench explore`` visits besides; a search may be cut at a number of worlds, and says so."""
+
 LAWS = {
     "A1 gate": Bounds(writes=1, reads=1, crashes=1),
     "A1 duplicate": Bounds(writes=1, retries=1, cuts=1),
     "A2": Bounds(writes=1, cuts=1),
     "B1 sync only": Bounds(writes=1, crashes=1, nets=1),
     "B1 disk": Bounds(writes=1, crashes=1, rollbacks=1),
+    "B1 touch": Bounds(nets=1, replies=1, start="alone"),
     "B2 join": Bounds(writes=1, reads=1, crashes=1, nets=1),
     "B2 promote": Bounds(writes=1, crashes=1, nets=1),
     "B4": Bounds(nets=1),

@@ -59,17 +59,18 @@ def search(start: World, successors: Successors, *, limit: int) -> Found:
                 seen[after] = (world, event)
                 why = violation(after)
                 if why:
-                    return Found(len(seen), False, why, _path(seen, after), time.process_time() - began, seen)
+                    return Found(len(seen), False, why, path(seen, after), time.process_time() - began, seen)
                 waiting.append(after)
         except Broken as broken:
-            path = (*_path(seen, world), broken.args[1])
-            return Found(len(seen), False, broken.args[0], path, time.process_time() - began, seen)
+            steps = (*path(seen, world), broken.args[1])
+            return Found(len(seen), False, broken.args[0], steps, time.process_time() - began, seen)
         if len(seen) >= limit:
             return Found(len(seen), False, "", (), time.process_time() - began, seen)
     return Found(len(seen), True, "", (), time.process_time() - began, seen)
 
 
-def _path(seen: dict[World, tuple[World, Any] | None], end: World) -> tuple[Any, ...]:
+def path(seen: dict[World, tuple[World, Any] | None], end: World) -> tuple[Any, ...]:
+    """The events that lead to ``end``, in order."""
     events = []
     at: World | None = end
     while at is not None:

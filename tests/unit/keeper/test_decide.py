@@ -253,14 +253,14 @@ def test_the_true_fork_replaces_the_guess_of_the_swap() -> None:
     assert isinstance(action, keeper.Swap) and action.new.timelines[-1].fork_lsn == 480
 
 
-def test_names_are_narrowed_only_in_a_revision_of_its_own_making() -> None:
+def test_names_are_narrowed_only_when_no_swap_can_be_on_its_way() -> None:
     """A swap that added a member and was never answered may still arrive: alone, the primary would acknowledge what
     that member lacks, and the member be promoted."""
     db = database("primary", A, names=(B,), names_proven=(B,))
     gone = {"lost": frozenset({B})}
-    bump = decide(facts("alpha", record(sync=()), db, **gone))
+    bump = decide(facts("alpha", record(sync=()), db, sent_revision=30, **gone))
     assert isinstance(bump, keeper.Swap) and bump.new == record(sync=()).next()
-    narrowed = decide(facts("alpha", record(sync=()), db, own_revision=30, **gone))
+    narrowed = decide(facts("alpha", record(sync=()), db, sent_revision=29, **gone))
     assert narrowed == keeper.SetNames(names=(), why=narrowed.why)
 
 
@@ -270,7 +270,7 @@ def test_names_that_wait_to_be_recorded_are_kept_when_another_is_missing() -> No
     assert isinstance(action, keeper.SetNames) and action.names == (A2, B)
 
 
-def test_a_copy_is_touched_only_stopped_and_in_a_revision_of_its_keepers_making() -> None:
+def test_a_copy_is_touched_only_stopped_and_after_a_swap_of_its_keeper() -> None:
     """A record read long ago does not list it; the primary may have added it since, by what it saw it flush."""
     hung = standby(streaming=False)
     stopped = decide(facts("beta", record(sync=()), hung, rejoin_failed=True))
