@@ -11,6 +11,7 @@ from hypothesis import strategies as some
 from failover.engine.clock import BootClock
 from failover.engine.handler import Context, See
 from failover.engine.order import all_before, check_plan
+from failover.model.fleet import Fleet
 from failover.model.observation import AgentState, FleetSeen, GateFacts
 from failover.model.plan import (
     Action,
@@ -30,12 +31,16 @@ from failover.operations.inspect import look
 from failover.operations.session import Session
 from failover.planner import deploy, destroy, failback, names, promote, switchover
 from failover.ports.record import Lease
-from tests.fakes.hosts import ALPHA, BETA, agent, fleet, nothing_seen, record, seen, suspects
+from tests.fakes.hosts import ALPHA, BETA, agent, fleet, nothing_seen, plain_fleet, record, seen, suspects
 from tests.fakes.wired import Memory, memory
 
 KNOWN = frozenset(handlers(Session(wired=None)))  # type: ignore[arg-type]
 HARMLESS = (Checkpoint, AwaitDrained, AwaitReceived)
 FENCE: tuple[type[Action], ...] = (HoldGates, AwaitDrained, StopPrimary, AwaitReceived)
+# An app without a gate of its own, with a process and a worker that run at the primary only.
+PLAIN = msgspec.structs.replace(
+    plain_fleet(), app=msgspec.structs.replace(plain_fleet().app, services=plain_fleet().app.services[:2])
+)
 SPECS = {site.name: f"digest-{site.name}" for site in fleet().sites}
 
 records = some.builds(
@@ -88,6 +93,7 @@ def every_plan(at: FleetSeen, run: str = "") -> list[Plan]:
     ask = deploy.DeployAsk(member=ALPHA, specs=SPECS)
     found = [
         *(switchover.plan(declared, at, switchover.SwitchoverAsk(to=to, run=run)) for to in ("alpha", "beta", "gamma")),
+        *(switchover.plan(PLAIN, at, switchover.SwitchoverAsk(to=to, run=run)) for to in ("alpha", "beta")),
         *(promote.plan(declared, at, promote.PromoteAsk(site=to, run=run)) for to in ("alpha", "beta")),
         failback.plan(declared, at, failback.FailbackAsk(run=run)),
         names.plan(declared, at, names.NamesAsk()),
@@ -199,9 +205,9 @@ def carry(world: Memory, session: Session, step: Step, lease: Lease) -> None:
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
-@given(done=some.integers(0, 13))
-def test_planning_again_after_any_number_of_steps_arrives(done: int, tmp_path: Path) -> None:
-    world = memory(tmp_path)
+@given(done=some.integers(0, 15), declared=some.sampled_from([fleet(), PLAIN]))
+def test_planning_again_after_any_number_of_steps_arrives(done: int, declared: Fleet, tmp_path: Path) -> None:
+    world = memory(tmp_path, declared=declared)
     lease = world.store.acquire(name="fleet", owner="test", ttl_s=60, deadline_s=1)
     first = switchover.plan(world.wired.fleet, look(world.wired), switchover.SwitchoverAsk(to="beta", run=RUN))
     assert isinstance(first, Plan)
