@@ -8,6 +8,7 @@ agent``, the target's) is stopped at the same instant: the move must end one way
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -26,6 +27,7 @@ _ROOT = str(Path(__file__).parents[2])
 _BEGINS_WITHIN_S = 20.0
 _ENDS_WITHIN_S = 40.0
 _TRY_AGAIN_S = 0.5
+_DEEPEST_S = 0.3
 # A budget of a move (10 s by default), a lease and a little.
 _OPEN_AGAIN_S = 30.0
 
@@ -79,6 +81,8 @@ def _fall_asleep(scene: Scene, mover: subprocess.Popen[bytes]) -> int:
     )
     if seen is None:
         raise Refused("the switchover did not begin", hint=f"see {scene.gathered.folder / 'midway.log'}")
+    # The move is claimed; the seed says how far into it (hold, stop, receive, commit) the sleep comes.
+    time.sleep(random.Random(scene.ask.seed).uniform(0.0, _DEEPEST_S))
     victim = mover.pid if scene.ask.whom == "cli" else scene.provider.agent_pid(scene.ask.site)
     os.kill(victim, signal.SIGSTOP)
     scene.fault(f"{scene.ask.whom} asleep", boot_s())
