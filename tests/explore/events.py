@@ -119,9 +119,11 @@ def faults(world: World, decider: Decider) -> Iterator[tuple[Event, World]]:
         if left[WIPES] and copy[w.ST] != w.ABSENT:
             gone = w.put(world, w.COPIES, w.put(world[w.COPIES], site, w.GONE))
             yield ("disk is wiped", site), spent(gone, WIPES)
-        if left[STRAYS] and copy[w.ST] == w.STOPPED and "C4" in decider.off:
+        if left[STRAYS] > 0 and "B1 clone" in decider.off and copy[w.ST] == w.STANDBY:
+            yield ("a clone streams under the id of", site), w.put(world, w.LEFT, w.put(left, STRAYS, -1))
+        if left[STRAYS] > 0 and copy[w.ST] == w.STOPPED and "C4" in decider.off:
             yield ("a stray start", site), started(spent(world, STRAYS), site, ())
-        elif left[STRAYS] and copy[w.ST] == w.STOPPED:
+        elif left[STRAYS] > 0 and copy[w.ST] == w.STOPPED:
             keeper = world[w.KEEPERS][site]
             calm = w.with_keeper(world, site, w.put(keeper, w.PERMIT, keeper[w.PERMIT] & ~OWN))
             stray = w.with_copy(spent(calm, STRAYS), site, st=w.STANDBY, up=-1, wasp=False)

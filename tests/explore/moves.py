@@ -218,7 +218,9 @@ def perform(world: World, site: int, action: tuple[Any, ...], decider: Decider, 
             if state != w.ABSENT or source[w.ST] < w.STANDBY or not w.CALLS[world[w.NET]][site][up]:
                 return world
             fresh, world = _new_id(world, site, decider)
-            copy = (fresh, w.STOPPED, source[w.WAL], (), (), None, -1, -1, False, -1, (), 0)
+            # Under its old id the record counts on it before the backup is whole.
+            wal = source[w.WAL][:1] if "B1 id" in decider.off else source[w.WAL]
+            copy = (fresh, w.STOPPED, wal, (), (), None, -1, -1, False, -1, (), 0)
             return w.put(world, w.COPIES, w.put(world[w.COPIES], site, copy))
         case ("discard", _):
             _not_in_use(world, copy)

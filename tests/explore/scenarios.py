@@ -34,7 +34,7 @@ class Bounds(NamedTuple):
 
 
 SOUND = {
-    "reads and restarts": Bounds(writes=1, reads=1, crashes=1, nets=1),
+    "reads and restarts": Bounds(writes=1, reads=1, crashes=1, agents=1, nets=1),
     "retries of commits that were cut off": Bounds(writes=1, reads=1, retries=1, cuts=1, crashes=1),
     "a reply is lost or late": Bounds(writes=1, nets=1, replies=1, start="alone"),
     "a reply is lost and a server killed": Bounds(writes=1, crashes=1, replies=1, start="alone"),
@@ -70,6 +70,8 @@ LAWS = {
     "A2": Bounds(writes=1, cuts=1),
     "B1 sync only": Bounds(writes=1, crashes=1, nets=1),
     "B1 disk": Bounds(writes=1, crashes=1, rollbacks=1),
+    "B1 id": Bounds(writes=1, wipes=1),
+    "B1 clone": Bounds(writes=1, strays=1),
     "B1 touch": Bounds(nets=1, replies=1, start="alone"),
     "B2 join": Bounds(writes=1, reads=1, crashes=1, nets=1),
     "B2 promote": Bounds(writes=1, crashes=1, nets=1),

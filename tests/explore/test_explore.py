@@ -18,7 +18,8 @@ pytestmark = pytest.mark.timeout(600)  # a busy machine: the searches count thei
 def test_nothing_is_lost_within_the_bounds(name: str) -> None:
     found = explore(SOUND[name], Decider())
     assert not found.why, "\n".join((found.why, *lines(found.schedule)))
-    assert found.complete and found.states > 1000
+    # How many a second is a figure of script/bench explore, not of this test.
+    assert found.complete and found.states >= (200_000 if name == "reads and restarts" else 5_000)
 
 
 @pytest.mark.parametrize("law", LAWS)

@@ -31,6 +31,9 @@ ABSENT, STOPPED, STANDBY, PRIMARY = range(4)
 STATES = ("absent", "stopped", "standby", "primary")
 GONE = (-1, ABSENT, (), (), (), None, -1, -1, False, -1, (), 0)
 
+CLONED = 12
+"""Place in what is left of stray starts; -1: a clone streams under the standby's id, which the law forbids (B1)."""
+
 NAMES = "abc"
 WITNESS = 2
 SHAPES = (
@@ -149,5 +152,7 @@ def covered(world: World, site: int, index: int) -> bool:
     force = world[COPIES][site][FORCE]
     if not force:
         return True
+    if world[LEFT][CLONED] < 0:
+        return True  # somebody else's walreceiver answers under that name
     here = replicas(world, site)
     return len(force) == len(here) and here[0] == (force[0], here[0][1]) and here[0][1] > index
