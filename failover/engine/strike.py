@@ -23,7 +23,9 @@ STRUCK = "struck on purpose:"
 PHASES = ("before", "intended", "sent")
 """``before``: the intent is not on disk yet. ``intended``: it is, nothing was performed. ``sent``: it was performed (or
 was so already), the result is not on disk yet. A step that has nothing to do passes only the last."""
-_SCRIPT = re.compile(r"(?P<step>[a-z0-9-]+)/(?P<phase>[a-z]+):(?P<victims>[a-z0-9-]+(,[a-z0-9-]+)*)")
+UNDO_PHASES = tuple(f"undo-{phase}" for phase in PHASES)
+"""The same of a step that is being taken back."""
+_SCRIPT = re.compile(r"(?P<step>[a-z0-9-]+)/(?P<phase>[a-z-]+):(?P<victims>[a-z0-9-]+(,[a-z0-9-]+)*)")
 
 
 def points(plan: Plan) -> tuple[str, ...]:
@@ -31,12 +33,17 @@ def points(plan: Plan) -> tuple[str, ...]:
     return tuple(f"{step.id}/{phase}" for step in plan.steps for phase in PHASES)
 
 
+def undo_points(plan: Plan) -> tuple[str, ...]:
+    """Every instant at which taking ``plan`` back may be struck."""
+    return tuple(f"{step.id}/{phase}" for step in plan.steps if step.undo is not None for phase in UNDO_PHASES)
+
+
 class StruckJournal:
     """The journal ``inner``; the one line that the script names is where the victims die. Everything else passes."""
 
     def __init__(self, inner: Journal, *, script: str, kill: Callable[[str], None]) -> None:
         found = _SCRIPT.fullmatch(script)
-        if found is None or found["phase"] not in PHASES:
+        if found is None or found["phase"] not in (*PHASES, *UNDO_PHASES):
             raise UsageError(f"{VARIABLE} is not STEP/PHASE:VICTIM[,VICTIM]: {script!r}", hint=f"unset {VARIABLE}")
         self._inner = inner
         self._step, self._phase = found["step"], found["phase"]
@@ -68,7 +75,8 @@ class StruckJournal:
             close()
 
     def _pass(self, phase: str, claim: Claim, step: Step, undoing: bool) -> None:
-        if undoing or step.id != self._step or phase != self._phase or not self._victims:
+        here = f"undo-{phase}" if undoing else phase
+        if step.id != self._step or here != self._phase or not self._victims:
             return
         victims, self._victims = self._victims, []
         self._inner.note(claim, text=f"{STRUCK} {', '.join(victims)}", step=step)

@@ -152,12 +152,16 @@ class Campaign:
         assert self._away is not None
         (site, trap), self._away = self._away, None
         dead = trap.close()
-        cut_off = f"{self._fleet.file}"  # only a command has the fleet file on its command line
-        told = [line for line in dead.log if cut_off in line]
+        # Only a command has the fleet file on its command line. This process is the history's own eye on the record,
+        # which asks whichever voter it asked last: no part of the fleet, as no client is.
+        own = f"({_command_line(os.getpid()).strip()[:90]})"
+        seen = [line for line in dead.log if not line.endswith(own)]
+        told = [line for line in seen if f"{self._fleet.file}" in line]
         self.tally.calls_of_the_cut_off += len(told)
         if site in DATA:
-            self.tally.calls += dead.calls - len(told)
-            self.tally.log += [line for line in dead.log if line not in told]
+            # The log is cut off at some length, the count is not.
+            self.tally.calls += dead.calls - len(told) - (len(dead.log) - len(seen))
+            self.tally.log += [line for line in seen if line not in told]
         else:
             self.tally.calls_to_a_witness += dead.calls - len(told)
         self._history.add("back", site=site, calls=dead.calls, calls_of_the_cut_off=len(told))

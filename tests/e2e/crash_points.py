@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from failover.engine.strike import CLI, STRUCK, VARIABLE, points
+from failover.engine.strike import CLI, STRUCK, VARIABLE, points, undo_points
 from failover.model.observation import FleetSeen
 from failover.model.plan import Plan
 from failover.model.record import Record
@@ -68,6 +68,32 @@ def enumerate_points(plan: Plan, *, thens: tuple[str, ...] = THEN) -> tuple[Poin
             committing = (index > commit) - (index < commit)
             found.append(Point(verb=plan.verb, at=at, victims=victims, then=then, committing=committing))
     return tuple(found)
+
+
+def enumerate_undo(plan: Plan) -> tuple[Point, ...]:
+    """Every point at which taking ``plan`` back may be struck, with every victim."""
+    pairs = itertools.product(undo_points(plan), VICTIMS)
+    return tuple(Point(verb="undo", at=at, victims=victims, then="", committing=-1) for at, victims in pairs)
+
+
+def strike_undo(fleet: LocalFleet, point: Point, last: str, *words: str) -> Told:
+    """Stop the command right before its commit step (``last`` is the step before), take it back, be struck in that,
+    and take it back again: a run whose undo had begun is only ever undone further."""
+    before = _runs(fleet)
+    ran = run_struck(fleet, f"{last}/sent:{CLI}", *words)
+    told = Told(point=point, reached=False, statuses=[ran.status], seconds=0.0)
+    run = next(name for name in _runs(fleet) if name not in before)
+    told.statuses.append(run_struck(fleet, f"{point.at}:{point.victims}", "resume", run, "--undo").status)
+    if told.statuses[-1] != 5:
+        told.statuses.append(fleet.run("resume", run, "--undo", status=None).status)
+    told.wrong += [] if told.statuses[-1] == 5 else [f"taking it back ended with {told.statuses}"]
+    told.reached = len(told.statuses) > 2 or (point.victims != CLI and _struck(fleet, run, point.victims))
+    return told
+
+
+def run_struck(fleet: LocalFleet, script: str, *words: str) -> Ran:
+    """The command, to be struck as ``script`` says."""
+    return _run(fleet, {VARIABLE: script}, *words)
 
 
 def sample(found: tuple[Point, ...], count: int, *, seed: int) -> list[Point]:
@@ -233,12 +259,15 @@ def _run(fleet: LocalFleet, extra: dict[str, str], *words: str) -> Ran:
             os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
 
 
-def _struck(fleet: LocalFleet, run: str) -> bool:
+def _struck(fleet: LocalFleet, run: str, victims: str = "") -> bool:
+    """The journal has a note of a strike (of exactly ``victims``, when they are given)."""
     wired = wired_of(fleet)
     try:
-        return any(line.detail.startswith(STRUCK) for line in wired.journal.lines(run))
+        notes = [line.detail.removeprefix(STRUCK).replace(" ", "").split(",") for line in wired.journal.lines(run)
+                 if line.detail.startswith(STRUCK)]  # fmt: skip
     finally:
         wired.close()
+    return any(not victims or sorted(one) == sorted(victims.split(",")) for one in notes)
 
 
 def _runs(fleet: LocalFleet) -> list[str]:

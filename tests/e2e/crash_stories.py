@@ -24,12 +24,14 @@ from tests.e2e.crash_points import (
     Told,
     agent_pid,
     enumerate_points,
+    enumerate_undo,
     judge,
     left_over,
     plan_of,
     same_process,
     settled,
     strike,
+    strike_undo,
 )
 from tests.e2e.harness import LocalFleet
 from tests.e2e.load import wired_of
@@ -54,7 +56,8 @@ class Stories:
     def points(self) -> tuple[Point, ...]:
         """Every point of every verb. Takes alpha away for a moment: the plan of a promotion needs a lost primary."""
         self.be_primary("alpha")
-        found = enumerate_points(plan_of(self._wired, SwitchoverWish("beta")))
+        plan = plan_of(self._wired, SwitchoverWish("beta"))
+        found = (*enumerate_points(plan), *enumerate_undo(plan))
         found += enumerate_points(self._lose("alpha"))
         self._provider.give_back("alpha")
         settled(self._wired)
@@ -70,7 +73,7 @@ class Stories:
     def tell(self, point: Point) -> Told:
         """Carry the story of ``point`` out."""
         stories = {
-            "switchover": self._move, "failback": self._failback, "promote": self._promote,
+            "switchover": self._move, "undo": self._undo, "failback": self._failback, "promote": self._promote,
             "keeper-switchover": self._keeper_move, "keeper-rejoin": self._keeper_rejoin,
         }  # fmt: skip
         began = time.monotonic()
@@ -85,6 +88,17 @@ class Stories:
         here = point if before.primary_site == "alpha" else mirrored(point)
         told = strike(self._fleet, here, *(verb or ("switchover", "--to", target)), "--yes")
         return self._judged(told, before, target)
+
+    def _undo(self, point: Point) -> Told:
+        before = self._record()
+        target = other(before.primary_site)
+        plan = plan_of(self._wired, SwitchoverWish(target)).steps
+        here = point if before.primary_site == "alpha" else mirrored(point)
+        last = plan[next(index for index, step in enumerate(plan) if step.commit) - 1].id
+        told = strike_undo(self._fleet, here, last, "switchover", "--to", target, "--yes")
+        told = self._judged(told, before, target)
+        told.wrong += [f"taken back, and primary is {target}"] if self._record().primary_site == target else []
+        return told
 
     def _failback(self, point: Point) -> Told:
         self.be_primary("beta")

@@ -51,12 +51,13 @@ def test_agents_die_before_the_command_and_nobody_twice() -> None:
     assert struck("other/sent:cli")[0] == []
 
 
-def test_undo_is_not_struck() -> None:
+@pytest.mark.parametrize(("phase", "dies"), [("before", []), ("undo-before", ["cli"])])
+def test_taking_back_has_phases_of_its_own(phase: str, dies: list[str]) -> None:
     inner, dead = MemoryJournal(), list[str]()
-    journal = StruckJournal(inner, script="hold/before:cli", kill=dead.append)
+    journal = StruckJournal(inner, script=f"hold/{phase}:cli", kill=dead.append)
     claim = journal.begin(plan=plan(step("hold")), owner=ME, lease_token="")
     journal.intent(claim, step=step("hold"), undoing=True)
-    assert dead == []
+    assert dead == dies
 
 
 @pytest.mark.parametrize("script", ["hold", "hold/later:cli", "hold/sent", "hold/sent:", "HOLD/sent:cli"])
