@@ -16,6 +16,7 @@ from failover.model.observation import AgentState, FleetSeen, SiteSeen
 from failover.model.ready import ready
 from failover.model.record import Record
 from failover.model.status import NamesSeen
+from failover.model.units import site_of
 from failover.operations.wired import Wired
 from failover.planner.dns import primary_name, public_name
 from failover.planner.hostspec import host_spec
@@ -40,8 +41,9 @@ def look(wired: Wired, *, deadline_s: float = LOOK_S) -> FleetSeen:
     asked: dict[str, Future[AgentState]] = {}
     for site in wired.fleet.witnesses:
         asked[site.name] = pool.submit(hosts.state, site.name, deadline_s=deadline_s)
-    wait(asked.values(), timeout=_WITNESS_S)
-    down = _found_down(asked)
+    first: list[Future[Any]] = [record_asked, *asked.values()]
+    wait(first, timeout=_WITNESS_S)
+    down = {site: said for site, said in _found_down(asked).items() if site not in _quarantined(record_asked)}
     for site in wired.fleet.sites:
         if site.name not in asked and site.name not in down:
             asked[site.name] = pool.submit(hosts.state, site.name, deadline_s=deadline_s)
@@ -66,6 +68,14 @@ def _found_down(asked: dict[str, Future[AgentState]]) -> dict[str, str]:
         if future.done() and future.exception() is None:
             found |= {probe.site: witness for probe in future.result().probes if probe.verdict == "down"}
     return found
+
+
+def _quarantined(asked: Future[Record | None]) -> set[str]:
+    """Sites whose copy is kept stopped: a witness that asks for their database finds them down for as long as that
+    lasts, and only their agents can say that they are back."""
+    record = asked.result() if asked.done() and asked.exception() is None else None
+    losses = record.accepted if record is not None else ()
+    return {site_of(loss.source) for loss in losses if not loss.released_by}
 
 
 def names(wired: Wired, seen: FleetSeen | None = None, *, deadline_s: float = LOOK_S) -> tuple[NamesSeen, ...]:

@@ -14,6 +14,7 @@ from failover.model.record import Alone
 from failover.model.run_report import RunReport
 from failover.operations.carry_out import Answer, Approval, carry_out, propose
 from failover.operations.certificates import fetch, kept, one_of
+from failover.operations.inspect import look
 from failover.operations.verbs import PromoteWish, RejoinWish, Wish
 from tests.fakes.hosts import ALPHA, BETA, record, suspects
 from tests.fakes.losses import certificate, left_behind
@@ -50,6 +51,19 @@ def test_a_copy_is_released_only_after_its_evidence_and_then_rejoins(world: Memo
     now = world.record
     assert now.accepted[0].released_by == done.run and now.version == 1
     assert now.sync == ("alpha_00000009",)
+
+
+def test_a_quarantined_site_is_asked_although_a_witness_finds_its_database_down(world: Memory) -> None:
+    left_behind(world.store)
+    world.hosts.saved[ALPHA] = certificate()
+    probes = suspects("gamma", record(), "alpha", "down").probes
+    world.hosts.states["gamma"] = msgspec.structs.replace(world.hosts.states["gamma"], probes=probes)
+    state = look(world.wired).site("alpha").state
+    assert state is not None and state.kept is not None
+    world.hosts.states["alpha"] = msgspec.structs.replace(state, database=state.database, kept=None)
+    done = run(world, RejoinWish("alpha"))
+    assert isinstance(done, RunReport), done
+    assert look(world.wired).site("alpha").state is None, "released: from now on a witness's word is enough"
 
 
 def test_a_promotion_that_accepts_a_loss_claims_it_in_the_record(world: Memory) -> None:
