@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import time
 from collections import Counter
 from pathlib import Path
 
 from tests.bench.lines import contender, say, spread, verdict
 from tests.e2e.crash_points import Point, Told, sample
 from tests.e2e.crash_stories import Stories, ask_first, deploy_points, tell_deploy
-from tests.e2e.harness import LocalFleet
+from tests.e2e.harness import ROOT, LocalFleet
 from tests.e2e.load import Load, wired_of
 
 ALL = 1_000_000
@@ -57,13 +59,27 @@ def strike_moves(one: LocalFleet, runs: int, base: Path) -> tuple[Moved, list[Po
         moved.found = len(found)
         with Load(one, base / "load") as load:
             for point in (point for point in chosen if point.verb != "deploy"):
-                moved.told.append(_said(stories.tell(point), len(chosen)))
+                moved.told.append(_said(_told(stories, point, one), len(chosen)))
+                if not moved.told[-1].statuses:
+                    break  # what came after a fleet that does not settle would say nothing
             stored = load.finish()
         moved.acknowledged = stored.acknowledged
         moved.lost, moved.duplicated, moved.unknown = len(stored.lost), len(stored.duplicated), len(stored.unknown)
     finally:
         wired.close()
     return moved, [point for point in chosen if point.verb == "deploy"]
+
+
+def _told(stories: Stories, point: Point, one: LocalFleet) -> Told:
+    """The story, or that the fleet did not settle after it; its logs are kept then."""
+    try:
+        return stories.tell(point)
+    except AssertionError as missing:
+        kept = ROOT / ".failover" / "crashpoints" / time.strftime("%Y%m%dT%H%M%S")
+        for log in one.state.glob("sites/*/log/*.log"):
+            (kept / log.parts[-3]).mkdir(parents=True, exist_ok=True)
+            shutil.copy(log, kept / log.parts[-3] / log.name)
+        return Told(point=point, reached=True, statuses=[], seconds=0.0, wrong=[f"{missing}; its logs are in {kept}"])
 
 
 def strike_deploys(points: list[Point], base: Path) -> list[Told]:
