@@ -15,6 +15,7 @@ from failover.model.record import AcceptedLoss, Record
 from failover.model.units import MemberId, site_of
 from failover.planner import preflight
 from failover.planner.byhand import ByHand
+from failover.planner.dns_steps import dns_steps
 from failover.planner.switchover_steps import LANE, protected
 
 REJOIN_TIMEOUT_S = 600.0
@@ -27,7 +28,7 @@ class RejoinAsk(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plan(fleet: Fleet, seen: FleetSeen, ask: RejoinAsk) -> Plan | Refusal:
-    """The release, the wait for the new copy, the wait for protection."""
+    """The release, the wait for the new copy, the wait for protection; then names, at every DNS provider."""
     found = (*preflight.known_data_site(fleet, ask.site), *preflight.record_known(seen))
     record, state = seen.record, preflight.answers(seen, ask.site)
     if found or record is None:
@@ -44,7 +45,13 @@ def plan(fleet: Fleet, seen: FleetSeen, ask: RejoinAsk) -> Plan | Refusal:
     return Plan(
         verb="rejoin",
         summary=f"{ask.site} comes back as a standby; {kept.commits} commits that only it has stay behind",
-        steps=(_release(fleet, member), _rejoined(fleet, member), protected(fleet, lane=LANE, after=("rejoined",))),
+        steps=(
+            _release(fleet, member),
+            _rejoined(fleet, member),
+            protected(fleet, lane=LANE, after=("rejoined",)),
+            # Its DNS server came back with the names of before, and its edge serves again.
+            *dns_steps(fleet, record.primary_site, after=("rejoined",)),
+        ),
         # No figure of its own: what the copy holds does not change any more, so this is no measured value (F4).
         hazards=(f"{kept.commits} commits of {member} leave its database; they are kept as {kept.id}",),
         measured=_measured(loss, state),
