@@ -10,7 +10,8 @@ from failover.load.workload import Workload
 class AskRequest(msgspec.Struct, frozen=True, kw_only=True):
     """``target`` is the public base URL, for marks and the log-in; ``places`` are the base URLs that are asked (none:
     only log in). ``values``: what an earlier log-in kept, so that the account is known at a side that was cut off
-    since. ``per_s`` counts asks over all places, ``at_once`` those that may wait for an answer together."""
+    since. ``per_s`` counts asks over all places, ``at_once`` those that may wait for an answer together, and one in
+    ``write_every`` is a write: at a cut-off side each waits for ever, and keeps a connection that reads would need."""
 
     run: str
     workload: Workload
@@ -20,6 +21,7 @@ class AskRequest(msgspec.Struct, frozen=True, kw_only=True):
     values: dict[str, str] = msgspec.field(default_factory=dict)
     per_s: float = 300.0
     at_once: int = 400
+    write_every: int = 3
     attempt_s: float = 3.0
     ca_file: str = ""
 

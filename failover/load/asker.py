@@ -31,7 +31,6 @@ from failover.load.workload import write_id
 _CONNECT_S = 1.0
 _MARK_EVERY_S = 0.25
 _MARK_WITHIN_S = 1.0
-_WRITES_OF_THREE = 1
 _LONGEST_LIST = 20
 
 
@@ -77,7 +76,7 @@ class Asker:
             if len(self._under_way) >= self._request.at_once:
                 continue
             place = places[number % len(places)]
-            write = number // len(places) % 3 < _WRITES_OF_THREE
+            write = number // len(places) % self._request.write_every == 0
             task = asyncio.create_task(self._one_write(place) if write else self._one_read(place))
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)

@@ -61,14 +61,17 @@ class OldSideAsker:
     """Asks from entering (a first mark is acknowledged then) until ``stop``. Asks nobody where the workload does not
     say how a stale read is known; the drill's report then says that it was not measured."""
 
-    def __init__(self, scene: Scene, site: Site, *, values: Mapping[str, str], per_s: float = 300.0) -> None:
+    def __init__(
+        self, scene: Scene, site: Site, *, values: Mapping[str, str], per_s: float = 300.0, write_every: int = 3
+    ) -> None:
         request = ask_request(scene, places=doors(scene.wired.fleet, site), values=values)
         if request is None or not values:
             scene.gathered.remarks.append("the old side was not asked: the workload does not say how (`mark`)")
             self._process = None
             return
         scene.gathered.asked_run = request.run
-        self._process = _Process(msgspec.structs.replace(request, per_s=per_s), scene.gathered.folder)
+        request = msgspec.structs.replace(request, per_s=per_s, write_every=write_every)
+        self._process = _Process(request, scene.gathered.folder)
 
     def __enter__(self) -> OldSideAsker:
         if self._process is not None and not isinstance(self._process.line(), Entered):

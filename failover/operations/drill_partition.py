@@ -16,6 +16,7 @@ from failover.operations.drill_scene import Scene, boot_s
 _CUT_SHARE = 0.55
 _ASK_AFTER_S = 1.5
 _ASKS_PER_S = 150.0
+_WRITE_EVERY = 50
 
 
 def partition(scene: Scene) -> None:
@@ -24,7 +25,10 @@ def partition(scene: Scene) -> None:
     cut = links_of(fleet, ask.site, way=ask.way, to=ask.only)
     with Links(fleet) as links:
         asked_site = fleet.site(gathered.primary_before)
-        with OldSideAsker(scene, asked_site, values=enter(scene), per_s=_ASKS_PER_S) as asker:
+        values = enter(scene)
+        with OldSideAsker(
+            scene, asked_site, values=values, per_s=_ASKS_PER_S, write_every=_WRITE_EVERY
+        ) as asker:
             scene.watch.note(f"{ask.site} loses {len(cut)} of its links ({ask.way})")
             begun = boot_s()
             links.cut(cut)
