@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 import failover
+from failover import kernel
 from failover.adapters.dns_served import served_by
 from failover.errors import Damaged, Denied, OutcomeUnknown, Unreachable
 from failover.model.fleet import Fleet
@@ -110,6 +111,7 @@ def _converse(request: dict[str, Any], *, deadline_s: float) -> tuple[list[dict[
         env={**os.environ, "PYTHONPATH": path},
         start_new_session=True,
     ) as child:
+        kernel.ordinary(child.pid)
         try:
             output, _ = child.communicate(json.dumps(request).encode(), timeout=until_s - _boottime_s())
             ended = True

@@ -43,6 +43,7 @@ class LocalPostgres:
         self._control: tuple[int, dict[str, str]] = (0, {})
         self._forks: dict[int, Lsn] = {}
         self._stopped_end: tuple[int, Lsn] = (0, 0)
+        self._timeline = 0  # as the last look saw it; a promotion is decided on that same look
         files.write_fixed()
 
     # --- facts -----------------------------------------------------------------------------------------------------
@@ -62,6 +63,7 @@ class LocalPostgres:
 
     def _running_facts(self, seen: Seen, handle: Handle) -> DatabaseFacts:
         self._adopt_settings(seen)
+        self._timeline = seen.timeline
         proven = self._proven[0] if self._proven is not None and self._proven[1] == handle else None
         return DatabaseFacts(
             state="standby" if seen.recovering else "primary",
@@ -197,16 +199,14 @@ class LocalPostgres:
 
     async def promote(self, timelines: Sequence[Timeline]) -> None:
         """See the port."""
-        seen = await self._session.facts()
-        if any(line.tli > seen.timeline for line in timelines[:-1]):
+        if any(line.tli > self._timeline for line in timelines[:-1]):
             await self._restart_on_current(timelines[:-1])
-        await self._session.end_sessions()
-        await self._session.rows("select pg_promote(false)")
+        await self._session.promote()
         end = boot_s() + _PROMOTE_S
-        while (await self._session.rows("select pg_is_in_recovery()"))[0][0]:
+        while await self._session.recovering():
             if boot_s() > end:
                 raise Unreachable("the promotion does not end", hint=f"its own words are in {self._files.log}")
-            await asyncio.sleep(0.006)
+            await asyncio.sleep(0.004)
         self._upstream = None
         self._files.signal_standby(self._files.data)
         self._write_config()
@@ -268,6 +268,14 @@ class LocalPostgres:
         """See the port."""
         return await self._session.heartbeat()
 
+    async def hasten(self, seconds: float) -> None:
+        """See the port."""
+        self._server.hasten(seconds)
+
+    async def received(self) -> Lsn:
+        """See the port."""
+        return await self._session.received()
+
     async def ensure_slots(self, members: Sequence[str]) -> None:
         """See the port."""
         await self._session.ensure_slots(members)
@@ -283,10 +291,6 @@ class LocalPostgres:
     async def end_writers(self) -> tuple[str, ...]:
         """See the port."""
         return await self._session.end_writers()
-
-    async def end_sessions(self) -> None:
-        """See the port."""
-        await self._session.end_sessions()
 
 
 def _timeline(values: dict[str, str]) -> int:

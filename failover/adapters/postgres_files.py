@@ -47,15 +47,16 @@ class PostgresFiles:
         """Name the copy. Before its directory is touched the old name is out of the record."""
         self.write(self._member, member + "\n")
 
-    def write(self, path: Path, text: str) -> None:
-        """Atomically, mode 0600."""
+    def write(self, path: Path, text: str, *, durable: bool = True) -> None:
+        """Atomically, mode 0600. Not ``durable``: what is written anew before each start need not wait for the disk."""
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.new")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as stream:
             stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
+            if durable:
+                stream.flush()
+                os.fsync(stream.fileno())
         temporary.replace(path)
 
     def signal_standby(self, data: Path) -> None:
@@ -63,10 +64,13 @@ class PostgresFiles:
         (data / "standby.signal").touch(mode=0o600)
 
     def write_fixed(self) -> None:
-        """Access rules and passwords."""
-        self.write(self.passfile, texts.pass_lines(self.spec))
+        """Access rules and passwords. What stands there already is not written again: a start in the middle of a move
+        does not wait for the disk."""
         addresses = [self.address, *(peer.address for peer in self.peers)]
-        self.write(self.access, texts.access_rules(self.spec, addresses=addresses))
+        rules = texts.access_rules(self.spec, addresses=addresses)
+        for path, text in ((self.passfile, texts.pass_lines(self.spec)), (self.access, rules)):
+            if not path.exists() or path.read_text() != text:
+                self.write(path, text)
 
     def write_config(self, *, names: Sequence[str], upstream: Upstream | None, timeline: str) -> bool:
         """postgresql.conf as the keeper wants it now; ALTER SYSTEM is off, and what it once wrote is emptied. True:
@@ -82,7 +86,7 @@ class PostgresFiles:
         )
         changed = not self.config.exists() or self.config.read_text() != text
         if changed:
-            self.write(self.config, text)
+            self.write(self.config, text, durable=False)
         if self.data.exists():
             (self.data / "postgresql.auto.conf").write_text("# not used: settings come from the keeper\n")
         return changed

@@ -9,6 +9,7 @@ import signal
 import time
 from pathlib import Path
 
+from failover import kernel
 from failover.adapters.postgres_files import PostgresFiles
 from failover.errors import Unreachable
 from failover.ports.processes import Handle, Processes
@@ -29,6 +30,7 @@ class PostgresServer:
     def __init__(self, files: PostgresFiles, processes: Processes) -> None:
         self._files = files
         self._processes = processes
+        self._hasty_until_s = 0.0
 
     def handle(self) -> Handle | None:
         """The running postmaster of this very data directory, or ``None``."""
@@ -55,6 +57,8 @@ class PostgresServer:
             handle = self._processes.start(
                 command, environment={"LC_ALL": "C"}, log=files.log, as_database=True, nice=_NICE
             )
+            if boot_s() < self._hasty_until_s:
+                kernel.hurry(kernel.EARLY, handle.pid)
             if await self._await_ready(handle):
                 return
             await asyncio.sleep(0.1 * (attempt + 1))
@@ -74,6 +78,21 @@ class PostgresServer:
             await asyncio.sleep(0.005)
         await asyncio.to_thread(self._processes.stop, handle, number=signal.SIGQUIT, timeout_s=2.0)
         return False
+
+    def hasten(self, seconds: float) -> None:
+        """Before the app for so long. An agent that takes over calls it with 0: its predecessor may have died hasty."""
+        self._hasty_until_s = boot_s() + seconds
+        handle = self.handle()
+        if handle is not None and seconds:
+            for pid in kernel.family(handle.pid):
+                kernel.hurry(kernel.EARLY, pid)
+        asyncio.get_running_loop().call_later(seconds, self._calm_down)
+
+    def _calm_down(self) -> None:
+        handle = self.handle()
+        if handle is not None and boot_s() >= self._hasty_until_s:
+            for pid in kernel.family(handle.pid):
+                kernel.ordinary(pid)
 
     def _kill_strays(self) -> None:
         """Backends of a killed postmaster work in the data directory; the next start refuses beside them."""

@@ -145,9 +145,23 @@ class KeeperSession:
         rows = await self.rows(_END + "backend_xid is not null and pid <> pg_backend_pid()")
         return tuple(str(row[1]) for row in rows)
 
-    async def end_sessions(self) -> None:
-        """Terminate client sessions inside a transaction; idle ones hold nothing and stay warm for the app."""
-        await self.rows(_END + "backend_type = 'client backend' and xact_start is not null and pid <> pg_backend_pid()")
+    async def promote(self) -> None:
+        """Terminate client sessions inside a transaction (safety D2; idle ones hold nothing and stay warm for the app)
+        and ask for the promotion, in one round trip: users wait for it."""
+        await self.rows(
+            "with ended as materialized (select pg_terminate_backend(pid) from pg_stat_activity where "
+            "backend_type = 'client backend' and xact_start is not null and pid <> pg_backend_pid()) "
+            "select pg_promote(false), count(*) from ended"
+        )
+
+    async def received(self) -> Lsn:
+        """The standby's flush position; 0 before it received anything."""
+        rows = await self.rows("select coalesce(pg_wal_lsn_diff(pg_last_wal_receive_lsn(), '0/0'), 0)::bigint")
+        return int(str(rows[0][0]))
+
+    async def recovering(self) -> bool:
+        """Is it still in recovery?"""
+        return bool((await self.rows("select pg_is_in_recovery()"))[0][0])
 
 
 async def checkpoint(address: str, port: int, passfile: str, *, deadline_s: float) -> None:

@@ -57,8 +57,17 @@ class NetworkProbe:
                 writer.transport.abort()
 
     async def agent_state(self, *, address: str, port: int, timeout_s: float) -> AgentState | None:
+        return await self._state(f"https://{address}:{port}/v1/state", timeout_s)
+
+    async def agent_serves(
+        self, *, address: str, port: int, epoch: int, wait_s: float, timeout_s: float
+    ) -> AgentState | None:
+        url = f"https://{address}:{port}/v1/settled?serving&epoch={epoch}&wait_s={wait_s}"
+        return await self._state(url, wait_s + timeout_s)
+
+    async def _state(self, url: str, timeout_s: float) -> AgentState | None:
         try:
-            answer = await self._client.get(f"https://{address}:{port}/v1/state", timeout=timeout_s)
+            answer = await self._client.get(url, timeout=timeout_s)
             return self._decoder.decode(answer.content) if answer.status_code == 200 else None
         except (httpx.HTTPError, msgspec.MsgspecError):
             return None

@@ -14,10 +14,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from failover import kernel
 from failover.adapters.programs import command_line
 from failover.errors import Unreachable
 from failover.ports.processes import Finished, Handle
 
+_AS_URGENT = -10
 _OUTPUT_LIMIT = 200_000
 _PASSED_ON = (
     "PATH", "HOME", "LANG", "TZ", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH",
@@ -82,7 +84,6 @@ class DetachedProcesses:
         nice: int = 0,
     ) -> Handle:
         arguments, extra = command_line(tuple(command), as_database=as_database)
-        arguments = self._at(nice, arguments)
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
             process = subprocess.Popen(
@@ -94,6 +95,7 @@ class DetachedProcesses:
                 start_new_session=True,
                 close_fds=True,
             )
+        self._settle(process.pid, nice)
         handle = self.adopt(process.pid)
         # Popen's own destructor would complain about a child it never waited for; alive() reaps by pid instead.
         process.returncode = 0
@@ -112,7 +114,6 @@ class DetachedProcesses:
         nice: int | None = None,
     ) -> Finished:
         arguments, extra = command_line(tuple(command), as_database=as_database)
-        arguments = self._at(nice, arguments)
         process = subprocess.Popen(
             arguments,
             stdin=subprocess.PIPE,
@@ -121,6 +122,8 @@ class DetachedProcesses:
             env=self._environment(environment, extra),
             start_new_session=True,
         )
+        if nice is not None:
+            self._settle(process.pid, nice)
         try:
             output, _ = process.communicate(input=stdin, timeout=deadline_s)
         except subprocess.TimeoutExpired as error:
@@ -153,11 +156,12 @@ class DetachedProcesses:
         return True
 
     def stop(self, handle: Handle, *, number: int, timeout_s: float) -> bool:
-        below = list(descendants(handle.pid)) if self.alive(handle) else []
+        # The signal first: reading all of /proc on a busy machine would come on top of the stop.
         if not self.signal(handle, number):
             return True
         if self._ended_within(handle, timeout_s):
             return True
+        below = list(descendants(handle.pid))
         kill_tree(handle.pid)
         self._await_gone([handle.pid, *below])
         return False
@@ -188,10 +192,15 @@ class DetachedProcesses:
                 return
             time.sleep(0.005)
 
-    def _at(self, nice: int | None, arguments: list[str]) -> list[str]:
-        """Only ever upwards: what may not be had would be no more than a warning in the service's log."""
-        step = 0 if nice is None else nice - os.getpriority(os.PRIO_PROCESS, 0)
-        return ["nice", "-n", str(step), *arguments] if step > 0 else arguments
+    def _settle(self, pid: int, nice: int) -> None:
+        """Take back what it inherited of our own urgency, unless it is to be as urgent as we are (the record is: a commit
+        waits for it). Only ever upwards: less nice than we are may not be had."""
+        if nice <= _AS_URGENT:
+            return
+        kernel.ordinary(pid)
+        if nice > os.getpriority(os.PRIO_PROCESS, 0):
+            with contextlib.suppress(ProcessLookupError):
+                os.setpriority(os.PRIO_PROCESS, pid, nice)
 
     def _environment(self, wanted: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:
         passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}

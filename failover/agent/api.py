@@ -87,6 +87,12 @@ class Api:
         """Every lost-write certificate of this host."""
         return self._duties.certificates()
 
+    async def settled(self, request: Request) -> object:
+        """Wait until this site is primary in an epoch and, if asked, serves; changes nothing."""
+        query = request.query_params
+        wait_s = min(float(query["wait_s"]), _WAIT_LIMIT_S)
+        return await self._duties.settled(int(query["epoch"]), serving="serving" in query, wait_s=wait_s)
+
     async def nudge(self, _request: Request) -> object:
         """Read the record now; commands nothing, so it needs no signature."""
         self._duties.nudge()
@@ -147,7 +153,7 @@ def _guarded(handler: Callable[[Request], Awaitable[object]]) -> Callable[[Reque
 def application(duties: Duties, verifier: Verifier) -> Starlette:
     """The API over the agent's duties."""
     calls = Api(duties, verifier)
-    reads = (calls.state, calls.received, calls.certificates)
+    reads = (calls.state, calls.settled, calls.received, calls.certificates)
     routes = [Route(f"/v1/{call.__name__}", _guarded(call)) for call in reads]
     changes = (
         calls.nudge, calls.spec, calls.hold, calls.quiesce, calls.release, calls.stop, calls.writers,

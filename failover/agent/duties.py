@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 import msgspec
@@ -21,6 +22,7 @@ from failover.ports.database import Database
 from failover.ports.processes import Processes
 
 _MIGRATE_S = 120.0
+_HASTE_S = 2.0
 _SERVING_S = 10.0
 _SERIALS_KEPT = 4096
 
@@ -90,6 +92,20 @@ class Duties:
         parts = self.parts
         return parts.database.certificates() if parts is not None and parts.database is not None else ()
 
+    async def settled(self, epoch: int, *, serving: bool, wait_s: float) -> AgentState:
+        """The state, the moment this site is primary in ``epoch`` (or a later one) and, if asked, serves; or after
+        ``wait_s`` as it is then. A poll of this would be felt twice: in the pause, and by the processor it takes."""
+        view, end = self._view, boot_s() + wait_s
+        while True:
+            turned = view.turned
+            record, left_s = view.record, end - boot_s()
+            here = record is not None and record.epoch >= epoch and view.database.member == record.primary
+            primary = here and view.database.state == "primary"
+            if (primary and (view.serving or not serving)) or left_s <= 0:
+                return await self.state(fresh=False)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(turned.wait(), left_s)
+
     def nudge(self) -> None:
         """Read the record now."""
         self._view.look_now.set()
@@ -119,6 +135,7 @@ class Duties:
         if view.hold is not None and view.hold.run != run and boot_s() < view.hold.until_s and view.hold.epoch == epoch:
             raise Refused(f"the gates are held by {view.hold.run}", hint="failover journal list")
         view.hold = Hold(run=run, epoch=epoch, until_s=boot_s() + budget_s)
+        await database.hasten(_HASTE_S)
         await gates.deliver(wait_s=wait_s)
         view.database = await database.facts()
         return msgspec.structs.replace(gates.facts(), open_writes=view.database.open_writes)

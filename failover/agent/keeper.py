@@ -30,7 +30,7 @@ _ROUTINE = (decisions.PUBLISH, decisions.PUBLISH_ALONE, "primary, protected", de
 
 _TICK_S = 0.25
 # Closer looks would take the very processor that the promotion waits for.
-_SOON_S = 0.012
+_SOON_S = 0.006
 _BEAT_S = 0.5
 _PUBLISH_S = 2.0
 _NOT_STREAMING_S = 20.0
@@ -62,6 +62,7 @@ class Keeper:
         self._not_streaming_since: float | None = None
         self._missed_since: float | None = None
         self._gave_up_move = ""
+        self._stopped: tuple[str, DatabaseFacts] = ("", DatabaseFacts(state="absent"))
         self._next_beat = 0.0
         self._next_publish = 0.0
         self._next_slots = 0.0
@@ -70,6 +71,7 @@ class Keeper:
 
     async def run(self) -> None:
         """Keep it for ever. A failed action is shown, and the next look decides again."""
+        await self._database.hasten(0.0)
         while True:
             self._view.changed.clear()
             async with self._turn:
@@ -154,6 +156,7 @@ class Keeper:
         self._note("evidence", self._evidence.look(db))
         self._gates.decide()
         self._gates.poke.set()
+        view.looked()
 
     async def _apply_settings(self) -> None:
         """Once in the life of an agent: a spec whose PostgreSQL part changed comes with a new agent process. Never a
@@ -271,8 +274,8 @@ class Keeper:
             case decisions.StartStandby(upstream=upstream, names=names):
                 self._own_revision = 0
                 await db.start_standby(self._upstream(upstream) if upstream else None, names)
-            case decisions.StopDatabase():
-                await db.stop(clean=False, budget_s=2.0)
+            case decisions.StopDatabase(clean=clean):
+                await db.stop(clean=clean, budget_s=2.0)
             case decisions.Rename():
                 await db.rename(member_id(self._view.site, secrets.token_hex(4)))
             case decisions.SetNames(names=names):
@@ -335,6 +338,8 @@ class Keeper:
                 raise Refused(f"the record carries no move of {run} from this site", hint="failover status")
             if boot_s() - self._view.move_seen[1] > move.budget_s:
                 raise Refused(f"the budget of {run} is over", hint="failover switchover again")
+            if self._stopped[0] == run and self._view.database.state in ("standby", "starting"):
+                return self._stopped[1]  # asked again: it waits as a standby by now
             if self._view.database.state == "primary" and record is not None:
                 with contextlib.suppress(Unreachable):
                     await self._database.end_strangers(record.sync)
@@ -344,13 +349,13 @@ class Keeper:
                     self._gave_up_move = run
                     raise Refused(f"PostgreSQL did not stop within {budget_s:.1f} s; it is started again")
             self._view.database = await self._database.facts()
+            self._stopped = (run, self._view.database)
+            self._view.changed.set()
             return self._view.database
 
     async def received(self, lsn: int, *, until_s: float) -> DatabaseFacts:
         """Wait until this standby has flushed past ``lsn``, or the deadline."""
-        while True:
-            facts = await self._database.facts()
-            if facts.position > lsn or boot_s() >= until_s:
-                self._view.database = facts
-                return facts
-            await asyncio.sleep(0.006)
+        while await self._database.received() <= lsn and boot_s() < until_s:
+            await asyncio.sleep(0.002)
+        self._view.database = await self._database.facts()
+        return self._view.database

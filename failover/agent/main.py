@@ -21,6 +21,7 @@ import msgspec
 import uvicorn
 from starlette.applications import Starlette
 
+from failover import kernel
 from failover.adapters.gate import SocketGate
 from failover.adapters.haproxy import Edge
 from failover.adapters.haproxy_hold import HttpHold
@@ -81,7 +82,7 @@ class Agent:
     async def run(self) -> bool:
         """Serve until enrolled, or until a spec changes the wiring. True: nothing was wired yet, so this process may
         go on; false: a new process should take over what runs."""
-        listener = socket.create_server((self._bootstrap.address, self._bootstrap.agent_port), backlog=128)
+        listener = _listener(self._bootstrap.address, self._bootstrap.agent_port)
         if not self._trust.enrolled:
             await self._wait_for_enrolment(listener)
             return True
@@ -201,6 +202,17 @@ class Agent:
         return make
 
 
+def _listener(address: str, port: int) -> socket.socket:
+    """Its protocol is named: asyncio sets TCP_NODELAY only on sockets that say they are TCP, and without it every
+    answer to a POST waited 40 ms for a delayed acknowledgement, twice within the pause of a move."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((address, port))
+    listener.listen(128)
+    return listener
+
+
 def _lock_for_life(host_dir: Path) -> int:
     """One agent per host (safety C3): the lock is held until this process ends. A predecessor that still holds it
     after a second is frozen or stuck, and is killed before anything is touched."""
@@ -231,6 +243,8 @@ def main() -> None:
     host_dir: Path = parser.parse_args().host_dir.absolute()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     os.umask(0o077)
+    kernel.join()
+    kernel.hurry()
     bootstrap = msgspec.json.decode((host_dir / "bootstrap.json").read_bytes(), type=Bootstrap)
     lock = _lock_for_life(host_dir)
     while asyncio.run(Agent(host_dir, bootstrap).run()):

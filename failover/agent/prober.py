@@ -44,7 +44,10 @@ class Prober:
                         self._loops[wire] = asyncio.create_task(self._wire(peer), name=wire)
                 for site in [name for name in self._loops if name.removeprefix("wire to ") not in self._view.peers]:
                     self._loops.pop(site).cancel()
-                await asyncio.sleep(1.0)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._view.moved.wait(), 1.0)
+                    for closer in self._closer.values():  # the gate here waits for the new primary's word
+                        closer.set()
         finally:
             for loop in self._loops.values():
                 loop.cancel()
@@ -62,7 +65,9 @@ class Prober:
                 next_probe = max(next_probe + (_CLOSE_EVERY_S if close else spec.probe_every_s), boot_s())
             every = _STATE_SOON_S if self._urgent(peer) else _STATE_EVERY_S
             if boot_s() >= last_state + every and self._may_ask(peer):
-                await self._ask_agent(peer, timeout_s=max(spec.probe_timeout_s * 2, 0.5))
+                await self._ask_agent(
+                    peer, timeout_s=max(spec.probe_timeout_s * 2, 0.5), wait_s=max(next_probe - boot_s(), 0.0)
+                )
                 last_state = boot_s()
             soon = _STATE_SOON_S if self._urgent(peer) else spec.probe_every_s
             closer = self._closer.setdefault(peer.peer.site, asyncio.Event())
@@ -129,9 +134,16 @@ class Prober:
         if not ok or self._view.verdict_on(peer.peer.site) != before:
             self._view.changed.set()
 
-    async def _ask_agent(self, peer: PeerView, *, timeout_s: float) -> None:
-        asked = boot_s()
-        state = await self._probe.agent_state(address=peer.peer.address, port=peer.peer.agent_port, timeout_s=timeout_s)
+    async def _ask_agent(self, peer: PeerView, *, timeout_s: float, wait_s: float) -> None:
+        """Its state; a new primary's the moment it serves, or when the next probe is due."""
+        asked, address, port = boot_s(), peer.peer.address, peer.peer.agent_port
+        record = self._view.record
+        if record is not None and record.primary_site == peer.peer.site and peer.serving_epoch != record.epoch:
+            state = await self._probe.agent_serves(
+                address=address, port=port, epoch=record.epoch, wait_s=wait_s, timeout_s=timeout_s
+            )
+        else:
+            state = await self._probe.agent_state(address=address, port=port, timeout_s=timeout_s)
         peer.agent = peer.agent.after(ok=state is not None, at_s=boot_s())
         if state is None:
             return

@@ -65,6 +65,9 @@ class HostView:
         self.voter_leader = False
         self.look_now = asyncio.Event()  # the follower should read the record
         self.changed = asyncio.Event()  # the keeper should decide again
+        self.turned = asyncio.Event()  # set once when this site's part turned; a new one waits for the next turn
+        self.moved = asyncio.Event()  # set once when the record names another epoch; as ``turned``
+        self._part: tuple[object, ...] = ()
         self.turned = asyncio.Event()  # services should be looked at again
 
     def adopt_spec(self, spec: HostSpec, digest: str = "") -> None:
@@ -79,6 +82,15 @@ class HostView:
             self.doing = "witness"
         self.changed.set()
 
+    def looked(self) -> None:
+        """After each look at this site: who waits for its part to turn is woken the moment it did."""
+        record, database = self.record, self.database
+        part = (database.state, database.member, self.serving, record.epoch if record is not None else -1)
+        if part != self._part:
+            self._part = part
+            self.turned.set()
+            self.turned = asyncio.Event()
+
     def saw_record(self, record: Record | None, *, asked_at_s: float) -> None:
         """A linearizable read that began at ``asked_at_s`` answered. An older epoch than one seen is never taken."""
         if record is not None and self.record is not None and record.revision < self.record.revision:
@@ -88,6 +100,9 @@ class HostView:
         if record is None or record == self.record:
             return
         before = self.record.move if self.record is not None else None
+        if self.record is None or record.epoch != self.record.epoch:
+            self.moved.set()
+            self.moved = asyncio.Event()
         self.record = record
         if before is not None and before.kind == "switchover" and record.move != before:
             self.move_ended_at_s = boot_s() if record.primary == before.source else None

@@ -20,6 +20,7 @@ from typing import Literal
 import msgspec
 import uvloop
 
+from failover import kernel
 from failover.errors import FailoverError, Interrupted, UsageError
 from failover.load.addresses import AddressBook
 from failover.load.beside import Beside
@@ -179,6 +180,9 @@ def main() -> int:
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     os.set_blocking(sys.stdout.fileno(), False)
+    # The clients it stands for have machines of their own: an answer that waited here for a processor would be counted
+    # as the fleet's pause.
+    kernel.hurry(kernel.CLIENT)
     try:
         _say(uvloop.run(drive(_read_request(arguments.request))))
     except asyncio.CancelledError:

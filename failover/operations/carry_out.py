@@ -9,10 +9,12 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from failover import kernel
 from failover.engine.clock import BootClock
 from failover.engine.executor import Tools, execute
 from failover.engine.handler import RunResult
 from failover.engine.interrupt import Interrupt
+from failover.engine.order import commit_step
 from failover.engine.owner import this_process
 from failover.errors import FailoverError, Refused
 from failover.model.journal import Outcome
@@ -179,6 +181,8 @@ def _execute(wired: Wired, plan: Plan, guard: RunGuard, watch: Watch, interrupt:
     if guard.took_over:
         wired.journal.note(claim, text=guard.took_over)
     tools = tools_of(wired, guard, watch, interrupt, resumed=False)
+    if commit_step(plan) is not None:
+        kernel.hurry()
     return execute(plan, claim=claim, tools=tools)
 
 

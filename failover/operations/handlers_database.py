@@ -111,7 +111,7 @@ class AwaitPrimaryHandler:
         return Looked(see=See.DONE if _is_primary(state) else See.NOT_DONE, detail=_standing(state))
 
     def perform(self, action: AwaitPrimary, context: Context) -> str:
-        """Wake the keepers, then poll closely: every millisecond here is a user's."""
+        """Wake the keepers, then ask to be told the moment it is so: every millisecond here is a user's."""
         wired, clock = self._session.wired, context.clock
         # Only a run that has just stopped the old primary knows that its host lives; a dead one is not called.
         woken = [site.name for site in wired.fleet.data_sites] if self._session.stopped else [action.site]
@@ -119,14 +119,14 @@ class AwaitPrimaryHandler:
         why = ""
         while clock.boottime() < context.until_s and not context.halting():
             try:
-                state = _state(self._session, context, action.site)
+                state = wired.hosts.await_primary(action.site, epoch=1, deadline_s=within(context, CALL_S))
             except Unreachable as error:
                 why = str(error)
+                clock.sleep(_POLL_S)
             else:
                 if _is_primary(state):
                     return self._session.done(context, _standing(state))
                 why = _standing(state)
-            clock.sleep(_POLL_S)
         raise Unreachable(f"{action.site} is not primary yet: {why}", hint="failover status --watch")
 
 

@@ -156,16 +156,22 @@ def read_record(session: Session, context: Context) -> Record:
 
 
 def swap_record(session: Session, context: Context, change: Callable[[Record], Record]) -> Record:
-    """Read, change, swap; again when another writer was first. ``change`` raises when its ground is gone."""
+    """Read, change, swap; again when another writer was first. ``change`` raises when its ground is gone.
+
+    The first try takes what this run's last swap left for what is there now: a keeper stands down while the move is
+    live, so it mostly is, the comparison of revisions finds out when it is not, and the pause is a read shorter.
+    """
     if context.lease is None:
         raise LeaseLost("this run holds no lease of the record", hint="run the command again")
+    known, session.swapped = session.swapped, None
     for _ in range(_TRIES):
-        record = read_record(session, context)
+        record, known = known or read_record(session, context), None
         new = change(record)
         swapped = session.wired.record.swap(
             expected_revision=record.revision, new=new, lease=context.lease, deadline_s=within(context, CALL_S)
         )
         if swapped:
+            session.swapped = new
             return new
     raise Unreachable(f"others changed the record {_TRIES} times meanwhile", where="record", hint="failover status")
 

@@ -39,6 +39,7 @@ class Session:
     progress: Callable[[StackProgress], None] = quiet
     record_lease: Callable[[], Lease | None] = lambda: None
     idle_writers: frozenset[str] = frozenset()
+    swapped: Record | None = None
     stopped: DatabaseFacts | None = None
     received: DatabaseFacts | None = None
     seen_done: dict[str, str] = field(default_factory=dict)

@@ -96,8 +96,8 @@ def _went_back(facts: KeeperFacts, record: Record) -> bool:
 
 def _start_primary(facts: KeeperFacts, record: Record) -> KeeperAction:
     if _move_is_live(facts, record):
-        return Idle(why="stopped for a move that is still live")
-    if record.timelines and facts.db.timeline < record.timelines[-1].tli and record.epoch > 0:
+        return _wait_as_standby(facts, record)
+    if _must_promote(facts, record):
         # The record moved here, but this copy never left recovery: it must promote, or one timeline gets two histories.
         return StartStandby(upstream="", names=record.sync, why="to promote: the record's timeline is newer")
     if facts.start_permit == record.revision:
@@ -111,14 +111,34 @@ def _start_primary(facts: KeeperFacts, record: Record) -> KeeperAction:
     )
 
 
+def _must_promote(facts: KeeperFacts, record: Record) -> bool:
+    """The record moved here and this copy never left recovery: its timeline is older than the record's newest."""
+    return bool(record.timelines) and facts.db.timeline < record.timelines[-1].tli and record.epoch > 0
+
+
+def _wait_as_standby(facts: KeeperFacts, record: Record) -> KeeperAction:
+    """Stopped for a live move: come up at once as a standby of the target, which nobody's commit then waits for.
+
+    It acknowledges nothing whatever becomes of the move. If that ends without its commit, this copy is stopped once
+    more and starts as primary on its own timeline; promoted it is never, or one number would be used twice (C5).
+    """
+    target = record.move.target if record.move is not None else ""
+    if not facts.db.clean_shutdown or not target:
+        return Idle(why="stopped for a move that is still live")
+    return StartStandby(
+        upstream=site_of(MemberId(target)), names=(target,), why="stopped for a move: ready to follow its target"
+    )
+
+
 def _roll_forward(facts: KeeperFacts, record: Record) -> KeeperAction:
     db = facts.db
     if record.timelines and db.timeline >= record.timelines[-1].tli:
-        # A primary that somebody started as a standby. Promoted, it would take a timeline's number that the record does
-        # not know of, and that another copy may have by now (C5); started as primary it stays on its own.
+        # Stopped for a move that ended without its commit, or started as a standby by somebody. Promoted, it would take
+        # a timeline's number that the record does not know of, and that another copy may have by now (C5); started as
+        # primary it stays on its own.
         if _move_is_live(facts, record):
-            return Idle(why="a standby for a move that is still live")
-        return StopDatabase(why="it runs as a standby on its own timeline: it starts again as primary")
+            return Idle(why="waiting as a standby for the end of a move")
+        return StopDatabase(why="it runs as a standby on its own timeline: it starts again as primary", clean=True)
     if db.names != record.sync:
         return SetNames(names=record.sync, why="names first, then promote")
     if db.names_proven != record.sync:

@@ -92,7 +92,9 @@ class StartStandby(KeeperAction, frozen=True, kw_only=True):
 
 
 class StopDatabase(KeeperAction, frozen=True, kw_only=True):
-    """Immediate stop: the record says that another copy is primary."""
+    """Stop. Immediate (not ``clean``) when the record says that another copy is primary."""
+
+    clean: bool = False
 
 
 class Rename(KeeperAction, frozen=True, kw_only=True):

@@ -63,7 +63,8 @@ class Database(Protocol):
         ...
 
     async def promote(self, timelines: Sequence[Timeline]) -> None:
-        """Leave recovery on a timeline that none of ``timelines`` but the last has (C5)."""
+        """Leave recovery on a timeline that none of ``timelines`` but the last has (C5), on the ground of the look just
+        made. Sessions inside a transaction are ended: they would hold up replay and with it the promotion (D2)."""
         ...
 
     async def seed(self, upstream: Upstream, member: MemberId) -> None:
@@ -95,6 +96,14 @@ class Database(Protocol):
         """Write a non-transactional logical message; its end position (B5)."""
         ...
 
+    async def hasten(self, seconds: float) -> None:
+        """Run the server, also one that is started meanwhile, before the app for so long: a move waits for it."""
+        ...
+
+    async def received(self) -> Lsn:
+        """How far this standby has flushed what it received: one cheap question."""
+        ...
+
     async def ensure_slots(self, members: Sequence[str]) -> None:
         """Replication slots for exactly these members exist here."""
         ...
@@ -109,8 +118,4 @@ class Database(Protocol):
 
     async def end_writers(self) -> tuple[str, ...]:
         """Terminate sessions with an open write transaction; what they were."""
-        ...
-
-    async def end_sessions(self) -> None:
-        """Terminate sessions inside a transaction: on a standby they would hold up replay and a promotion (D2)."""
         ...

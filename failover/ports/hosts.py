@@ -56,6 +56,10 @@ class Hosts(Protocol):
         """
         ...
 
+    def await_primary(self, site: str, *, epoch: int, deadline_s: float) -> AgentState:
+        """The agent's state as soon as its site is primary in ``epoch`` or a later one, or as it is at the deadline."""
+        ...
+
     def await_received(self, site: str, *, lsn: int, deadline_s: float) -> DatabaseFacts:
         """Answer as soon as the site's standby has flushed past ``lsn``, or at the deadline with what it has."""
         ...

@@ -25,6 +25,13 @@ class PeerProbe(Protocol):
         """The peer agent's state, or ``None``."""
         ...
 
+    async def agent_serves(
+        self, *, address: str, port: int, epoch: int, wait_s: float, timeout_s: float
+    ) -> AgentState | None:
+        """The peer agent's state the moment it serves in ``epoch``, or as it is after ``wait_s``; ``None`` when it does
+        not answer within ``timeout_s`` on top of that."""
+        ...
+
     async def nudge(self, *, address: str, port: int, timeout_s: float) -> None:
         """Ask the peer's keeper to look at the record now. Best effort by nature: it looks by itself soon after."""
         ...

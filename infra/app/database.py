@@ -17,8 +17,9 @@ import psycopg
 from infra.app import served
 from infra.app.failures import NotAcknowledged, connection_lost, worth_another_try
 from infra.app.gate import Gate, Unavailable
-from infra.app.link import Link, Parameters, Row
+from infra.app.link import Link, Row
 from infra.app.pools import SitePool
+from infra.app.repertoire import Parameters, Repertoire
 from infra.app.settings import Settings
 
 FIRST_PAUSE_S = 0.005
@@ -40,6 +41,7 @@ class Database:
         self._moves = 0
         self._primary = gate.primary
         self._chores: set[asyncio.Task[None]] = set()
+        self._repertoire = Repertoire()
         self.pools = {
             site: SitePool(
                 site=site,
@@ -47,6 +49,8 @@ class Database:
                 least=settings.pool_min,
                 most=settings.pool_max,
                 connect_timeout_s=settings.connect_timeout_s,
+                repertoire=self._repertoire,
+                stands_by=lambda site=site: gate.primary not in (None, site) and gate.is_open,  # type: ignore[misc]
             )
             for site, dsn in settings.databases.items()
         }
@@ -68,6 +72,7 @@ class Database:
 
         Failures that say "not here, not now" (failures.py) are tried again, at the primary of that moment.
         """
+        self._repertoire.note(statement, parameters)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + (self._budget_s if budget_s is None else budget_s)
         pause_s = FIRST_PAUSE_S

@@ -9,28 +9,29 @@ import contextlib
 import os
 import select
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, LiteralString
 
 import psycopg
 from psycopg import pq
 
 from infra.app.failures import SYNC_WAIT_CUT
+from infra.app.repertoire import Parameters, Repertoire
 
-Parameters = Mapping[str, object]
 Row = tuple[Any, ...]
 
 
 class Link:
     """One connection. `abandoned` and `cut` are the two reasons not to believe what it answered."""
 
-    __slots__ = ("_connection", "abandoned", "cut", "used_at")
+    __slots__ = ("_connection", "_readied", "abandoned", "cut", "used_at")
 
     def __init__(self, connection: psycopg.AsyncConnection[Row], *, now: float) -> None:
         self._connection = connection
         self.abandoned = False
         self.cut = False
         self.used_at = now
+        self._readied: set[str] = set()
         connection.add_notice_handler(self._notice)
 
     def _notice(self, notice: psycopg.errors.Diagnostic) -> None:
@@ -41,6 +42,15 @@ class Link:
         """Run one statement, which is one transaction: one round trip, committed when this returns."""
         cursor = await self._connection.execute(statement, parameters)
         return await cursor.fetchall() if cursor.description else ()
+
+    async def ready_for(self, repertoire: Repertoire) -> bool:
+        """Have the server plan one more statement of the process, and run none; False when it has planned them all."""
+        statement, parameters = next(repertoire.unknown_to(self._readied), (None, None))
+        if statement is None:
+            return False
+        self._readied.add(statement)
+        await self._connection.execute("EXPLAIN " + statement, parameters, prepare=False)
+        return True
 
     def abandon(self) -> None:
         """Close the socket under a running statement: whoever awaits it fails in this turn of the loop.

@@ -11,16 +11,19 @@ import contextlib
 import logging
 import signal
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
 
 from infra.app.gate import Unavailable
 from infra.app.link import Link
+from infra.app.repertoire import Repertoire
 
 SWEEP_S = 0.1
 RETRY_S = 0.1
-OPENING_AT_ONCE = 4
+# A burst that waits for a new primary is served soonest by what is open; new backends take the processor from it.
+OPENING_AT_ONCE = 1
 # A site that dropped our connections has better things to do than to take twenty new ones nobody waits for: after a
 # planned move it is just coming back as the standby that the first commits wait for.
 REFILL_S = 1.5
@@ -34,8 +37,20 @@ _log = logging.getLogger(__name__)
 class SitePool:
     """From `least` to `most` connections to one site. A dead site costs one log line and a try every 0.1 s."""
 
-    def __init__(self, *, site: str, dsn: str, least: int, most: int, connect_timeout_s: float) -> None:
+    def __init__(
+        self,
+        *,
+        site: str,
+        dsn: str,
+        least: int,
+        most: int,
+        connect_timeout_s: float,
+        repertoire: Repertoire,
+        stands_by: Callable[[], bool],
+    ) -> None:
         self.site = site
+        self._repertoire = repertoire
+        self._stands_by = stands_by
         self._dsn = dsn
         self._least, self._most = least, most
         self._connect_timeout_s = connect_timeout_s
@@ -136,9 +151,29 @@ class SitePool:
                     task = asyncio.create_task(self._open())
                     self._opening.add(task)
                     task.add_done_callback(self._opening.discard)
+            if self._stands_by():
+                await self._ready_one()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(SWEEP_S):
                     await self._kick.wait()
+
+    async def _ready_one(self) -> None:
+        """One statement on one idle connection a sweep: a move wants it some day, today's load must not feel it."""
+        for link in tuple(self._idle):
+            if link not in self._idle:
+                continue  # taken while another was readied
+            self._idle.remove(link)
+            try:
+                more = await link.ready_for(self._repertoire)
+            except psycopg.Error as failure:
+                _log.info("not readied at %s: sqlstate %s", self.site, failure.sqlstate)
+                more = True
+            if link.usable:
+                self._hand_out(link)
+            else:
+                await link.close()
+            if more:
+                return
 
     def _missing(self) -> int:
         total = len(self._idle) + self._busy + len(self._opening)

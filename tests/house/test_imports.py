@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.house.tree import Import, imports, module_name, python_files, within
 
 LAYERS = (  # a module imports its own package and packages of lower lines, never a neighbour on its line
-    ("errors",),
+    ("errors", "kernel"),
     ("model",),
     ("planner", "config", "render", "trust", "ports"),
     ("data", "load"),
@@ -17,7 +17,7 @@ LAYERS = (  # a module imports its own package and packages of lower lines, neve
     ("__main__",),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
-ADAPTERS_MAY = ("adapters", "ports", "model", "errors")
+ADAPTERS_MAY = ("adapters", "ports", "model", "errors", "kernel")
 WIRING = (Path("failover/cli/wiring.py"), Path("failover/agent/main.py"))
 BOOT_VALUES = ("failover.model.bootstrap", "failover.model.outputs")
 CLOUD_SDKS = ("boto3", "botocore", "google", "googleapiclient", "hcloud", "obstore", "pulumi")
