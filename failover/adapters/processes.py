@@ -193,7 +193,7 @@ class DetachedProcesses:
             time.sleep(0.005)
 
     def _settle(self, pid: int, nice: int) -> None:
-        """Take back what it inherited of our own urgency, unless it is to be as urgent as we are (the record is: a commit
+        """Take back what it inherited of our own urgency, unless it is to be as urgent as we are (the record is: a move
         waits for it). Only ever upwards: less nice than we are may not be had."""
         if nice <= _AS_URGENT:
             return
