@@ -27,6 +27,8 @@ _LISTENERS = ("inner", "inner-slow", "inner-stream")
 _OPEN_MAXCONN = 4000
 _OFF_BITS = 0x01 | 0x02 | 0x20 | 0x08 | 0x10
 _POLL_S = 0.01
+# Longer than the agent lets pass between two tellings.
+_MARGIN_S = 0.6
 
 
 class _Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +61,9 @@ class HttpHold:
     ) -> GateAnswer:
         """See the port. Opening while no process of the app is up here is answered by "hold". State "quiesce": open,
         but no slow request passes, and those on their way are waited for; ``in_flight`` then counts these alone."""
+        if state != "hold" and fresh_until_s - _boottime_s() < _MARGIN_S:
+            # Evidence that is nearly too old: who waits is served later, who is past it would be refused.
+            state = "hold"
         slow = state == "quiesce"
         async with self._turn:
             change = self._hold if state == "hold" else partial(self._open, primary, fresh_until_s, slow=not slow)
