@@ -151,6 +151,8 @@ class Database:
         self._moves += 1
         for pool in self.pools.values():
             pool.turn_away(NotAcknowledged, "the gate moved")
+        if self._primary is not None:
+            self.pools[self._primary].now_primary()
         if old is not None and old != self._primary:
             # Connections to a host that vanished look idle for ever; a planned move has closed them already.
             chore = asyncio.create_task(self.pools[old].drop_idle())

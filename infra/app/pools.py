@@ -22,8 +22,9 @@ from infra.app.repertoire import Repertoire
 
 SWEEP_S = 0.1
 RETRY_S = 0.1
+OPENING_AT_ONCE = 4
 # A burst that waits for a new primary is served soonest by what is open; new backends take the processor from it.
-OPENING_AT_ONCE = 1
+FRESH_S = 0.5
 # A site that dropped our connections has better things to do than to take twenty new ones nobody waits for: after a
 # planned move it is just coming back as the standby that the first commits wait for.
 REFILL_S = 1.5
@@ -61,6 +62,7 @@ class SitePool:
         self._kick = asyncio.Event()
         self._not_before = 0.0
         self._calm_until = 0.0
+        self._fresh_until = 0.0
         self._reachable = True
         self._keeper: asyncio.Task[None] | None = None
 
@@ -118,6 +120,10 @@ class SitePool:
             return
         link.cut = False
         self._hand_out(link)
+
+    def now_primary(self) -> None:
+        """The gate has just moved here: for a moment it grows by one connection at a time."""
+        self._fresh_until = asyncio.get_running_loop().time() + FRESH_S
 
     async def drop_idle(self) -> None:
         self._calm_until = asyncio.get_running_loop().time() + REFILL_S
@@ -177,10 +183,11 @@ class SitePool:
 
     def _missing(self) -> int:
         total = len(self._idle) + self._busy + len(self._opening)
-        calm = asyncio.get_running_loop().time() < self._calm_until
+        now = asyncio.get_running_loop().time()
+        calm, fresh = now < self._calm_until, now < self._fresh_until
         goal = min(self._most, max(0 if calm else self._least, self._busy + len(self._wanted)))
         # A site that is away is asked by one attempt at a time.
-        at_once = OPENING_AT_ONCE if self._reachable else 1
+        at_once = OPENING_AT_ONCE if self._reachable and not fresh else 1
         return max(0, min(goal - total, at_once - len(self._opening)))
 
     async def _sweep(self, now: float) -> None:
