@@ -86,6 +86,22 @@ def test_c2_stands_down_while_the_move_is_live_and_swaps_it_away_after() -> None
     assert isinstance(over, keeper.Swap) and over.new.move is None and over.permits_start
 
 
+def test_a_primary_stopped_cleanly_for_a_move_waits_as_a_standby_of_its_target() -> None:
+    """It acknowledges nothing there, whatever becomes of the move; the pause is its start shorter."""
+    move = Move(run="r", kind="switchover", source=A, target=B, budget_s=10.0)
+    stopped = database("stopped", A, was_primary=True, clean_shutdown=True)
+    waiting = decide(facts("alpha", record(move=move), stopped, move_age_s=1.0))
+    assert waiting == keeper.StartStandby(upstream="beta", names=(B,), why=waiting.why)
+    over = decide(facts("alpha", record(move=move), stopped, move_age_s=11.0))
+    assert isinstance(over, keeper.Swap) and over.permits_start
+
+
+def test_c5_it_is_stopped_once_more_when_the_move_ends_without_its_commit() -> None:
+    waiting = database("standby", A, upstream="beta", names=(B,), names_proven=(B,))
+    ended = decide(facts("alpha", record(), waiting))
+    assert ended == keeper.StopDatabase(why=ended.why, clean=True)
+
+
 def test_b1_another_copy_than_the_records_is_never_started_as_primary() -> None:
     stranger = decide(facts("alpha", record(), database("stopped", A2, was_primary=True)))
     assert isinstance(stranger, keeper.Idle) and stranger.trouble
