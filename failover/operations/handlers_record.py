@@ -45,7 +45,7 @@ class CreateRecordHandler:
             if state.database.state != "absent":
                 raise Refused(
                     f"{site.name} holds a copy ({state.database.member}) and there is no record",
-                    hint="restore a majority of the voters, or two operators run: failover record rebuild",
+                    hint="start a majority of the voters again; a lost record is restored from a voter's data folder",
                 )
         first = Record(epoch=0, revision=1, primary=action.member)
         wired.record.create(first, lease=self._lease(context), deadline_s=within(context, CALL_S))

@@ -107,8 +107,8 @@ def _copies_without_record(seen: FleetSeen) -> list[Finding]:
             "record-lost",
             f"{site.site} holds a copy ({site.state.database.member or 'unnamed'}) but no record can be read"
             + (f": {seen.record_error}" if seen.record_error else ""),
-            "start a majority of the voters again (failover status names them); if they are gone for good, "
-            "two operators run: failover record rebuild",
+            "start a majority of the voters again (failover status names them); a record that is gone "
+            "for good is restored from a voter's data folder (etcdctl snapshot restore), never made anew beside data",
             site=site.site,
         )
         for site in seen.sites
