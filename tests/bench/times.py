@@ -79,6 +79,7 @@ def deploy_kills(runs: int, *, contest: bool) -> int:
                 if number % 4 == 3:
                     one.run("destroy", "--yes")
                     assert not supervisors(one)
+                    one.file.unlink()  # `init` never overwrites one
                     one.init()
         finally:
             one.run("destroy", "--yes", status=None)
