@@ -92,7 +92,9 @@ class PostgresEvidence:
     def _segments(self, fork_lsn: Lsn, timeline: int, segment_bytes: int) -> list[Path]:
         first = f"{timeline:08X}" + _segment_suffix(fork_lsn, segment_bytes)
         wal = sorted(path for path in (self._files.data / "pg_wal").iterdir() if len(path.name) == len(first))
-        return [path for path in wal if path.name >= first and path.name[:8] == first[:8]]
+        # An empty one was being made when its provider died: nothing was ever written to it, and pg_waldump, which asks
+        # any file for the segments' size, would read none of the others. A copy that had one was never taken back.
+        return [path for path in wal if path.name >= first and path.name[:8] == first[:8] and path.stat().st_size]
 
     async def _count(self, folder: Path, fork_lsn: Lsn, timeline: int) -> tuple[int, Lsn]:
         said = await self._server.look_at_files(
