@@ -2,8 +2,8 @@
 
 A move is some thirty hand-overs between small processes, one after the other. On a busy host each of them waits for a
 time slice (4 ms and more), unless keeper and run come first: they do what corosync does and ask for a real-time policy
-(sched(7)). What they start never keeps it, and a database has it for two seconds of a move: a long query may not take
-a machine from its own operator.
+(sched(7)), and so does the record. Nothing else that they start keeps it; a database has it for two seconds of a move:
+a long query may not take a machine from its own operator.
 
 ``nice`` alone does nothing between services: the kernel groups processes by session (sched(7), "The autogroup
 feature"), and every PostgreSQL backend is a session of its own. So a host's services share one control group, in which

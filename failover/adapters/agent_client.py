@@ -64,9 +64,9 @@ class AgentHosts:
         """See the port."""
         return self._get(site, "/v1/certificates", tuple[Certificate, ...], deadline_s)
 
-    def await_primary(self, site: str, *, epoch: int, deadline_s: float) -> AgentState:
+    def await_primary(self, site: str, *, deadline_s: float) -> AgentState:
         """See the port."""
-        return self._get(site, f"/v1/settled?epoch={epoch}&wait_s={deadline_s}", AgentState, deadline_s + 1.0)
+        return self._get(site, f"/v1/settled?epoch=1&wait_s={deadline_s}", AgentState, deadline_s + 1.0)
 
     def await_received(self, site: str, *, lsn: int, deadline_s: float) -> DatabaseFacts:
         """See the port."""

@@ -16,7 +16,6 @@ from failover.model.units import format_lsn
 from failover.operations.session import CALL_S, Session, within
 
 _POLL_S = 0.03
-_SLOW_POLL_S = 0.1
 
 
 class StopPrimaryHandler:
@@ -119,7 +118,7 @@ class AwaitPrimaryHandler:
         why = ""
         while clock.boottime() < context.until_s and not context.halting():
             try:
-                state = wired.hosts.await_primary(action.site, epoch=1, deadline_s=within(context, CALL_S))
+                state = wired.hosts.await_primary(action.site, deadline_s=within(context, CALL_S))
             except Unreachable as error:
                 why = str(error)
                 clock.sleep(_POLL_S)

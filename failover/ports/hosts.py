@@ -56,8 +56,8 @@ class Hosts(Protocol):
         """
         ...
 
-    def await_primary(self, site: str, *, epoch: int, deadline_s: float) -> AgentState:
-        """The agent's state as soon as its site is primary in ``epoch`` or a later one, or as it is at the deadline."""
+    def await_primary(self, site: str, *, deadline_s: float) -> AgentState:
+        """The agent's state as soon as its site is the record's primary, or as it is at the deadline."""
         ...
 
     def await_received(self, site: str, *, lsn: int, deadline_s: float) -> DatabaseFacts:

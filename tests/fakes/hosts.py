@@ -255,7 +255,7 @@ class MemoryHosts:
             self._change(site, database=stopped)
             return stopped
 
-    def await_primary(self, site: str, *, epoch: int, deadline_s: float) -> AgentState:
+    def await_primary(self, site: str, *, deadline_s: float) -> AgentState:
         return self.state(site, deadline_s=deadline_s)
 
     def await_received(self, site: str, *, lsn: int, deadline_s: float) -> DatabaseFacts:
