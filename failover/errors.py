@@ -119,6 +119,44 @@ class OutcomeUnknown(Unreachable):
     retriable = False
 
 
+class Slow(Unreachable):
+    """It answered, but asks for less: busy, throttled. ``retry_after_s`` is its own wish, or ``None``."""
+
+    code = "slow"
+
+    def __init__(self, message: str, *, where: str = "", hint: str = "", retry_after_s: float | None = None) -> None:
+        super().__init__(message, where=where, hint=hint)
+        self.retry_after_s = retry_after_s
+
+
+class NotFound(FailoverError):
+    """What was asked for by name is not there. An answer, not a silence."""
+
+    code = "not-found"
+    exit_status = Exit.UNREACHABLE
+
+
+class Exists(FailoverError):
+    """Should have been made new, but is there already; it was left as it is."""
+
+    code = "exists"
+    exit_status = Exit.REFUSED
+
+
+class StoreFull(FailoverError):
+    """No room left, or the account's quota is used up. What was there before is untouched."""
+
+    code = "store-full"
+    exit_status = Exit.UNREACHABLE
+
+
+class ReadOnly(FailoverError):
+    """It answers reads and takes no writes; nothing was changed."""
+
+    code = "read-only"
+    exit_status = Exit.UNREACHABLE
+
+
 class Damaged(FailoverError):
     """What is stored does not pass its own checks: journal, record, snapshot."""
 
