@@ -18,6 +18,7 @@ import msgspec
 
 from failover.adapters.postgres_files import PostgresFiles
 from failover.adapters.postgres_server import PostgresServer
+from failover.adapters.postgres_wal import segment_name
 from failover.errors import Damaged, Unreachable
 from failover.model.certificate import Certificate, SavedWal, certificate_id
 from failover.model.record import AcceptedLoss
@@ -90,11 +91,11 @@ class PostgresEvidence:
         return sealed
 
     def _segments(self, fork_lsn: Lsn, timeline: int, segment_bytes: int) -> list[Path]:
-        first = f"{timeline:08X}" + _segment_suffix(fork_lsn, segment_bytes)
+        first = segment_name(timeline, fork_lsn, segment_bytes)
         wal = sorted(path for path in (self._files.data / "pg_wal").iterdir() if len(path.name) == len(first))
-        # An empty one was being made when its provider died: nothing was ever written to it, and pg_waldump, which asks
-        # any file for the segments' size, would read none of the others. A copy that had one was never taken back.
-        return [path for path in wal if path.name >= first and path.name[:8] == first[:8] and path.stat().st_size]
+        # One that was made ahead of its time holds zeros only, or nothing. pg_waldump asks the first file of a folder,
+        # in no order, for the segments' size, and then reads none of the others: such a copy was never taken back.
+        return [path for path in wal if path.name >= first and path.name[:8] == first[:8] and _begun(path)]
 
     async def _count(self, folder: Path, fork_lsn: Lsn, timeline: int) -> tuple[int, Lsn]:
         said = await self._server.look_at_files(
@@ -119,10 +120,10 @@ def _read(path: Path) -> Certificate:
     return found
 
 
-def _segment_suffix(lsn: Lsn, segment_bytes: int) -> str:
-    number = lsn // segment_bytes
-    per_log = 0x100000000 // segment_bytes
-    return f"{number // per_log:08X}{number % per_log:08X}"
+def _begun(segment: Path) -> bool:
+    """Something was written to it: its first page begins with a magic number, never 0 (``xlog_internal.h``)."""
+    with segment.open("rb") as file:
+        return any(file.read(2))
 
 
 def _copy(paths: Sequence[Path], folder: Path) -> tuple[SavedWal, ...]:

@@ -10,12 +10,14 @@ import struct
 from pathlib import Path
 
 from failover.adapters.postgres_server import PostgresServer
+from failover.errors import Unreachable
 from failover.model.units import Lsn, format_lsn, parse_lsn
 
 _PAGE = 8192
 _PAGE_HEADER, _SEGMENT_HEADER = 24, 40
 _HEAD = struct.Struct("<HHIQ")  # magic, info, timeline, address of the page: access/xlog_internal.h
 _SEGMENT = re.compile(r"[0-9A-F]{24}")
+_NOTHING = "could not find a valid record after"
 # pg_waldump has no other form: "rmgr: XLOG  len (rec/tot): 122/ 122, tx: 0, lsn: 0/01525F30, prev …, desc: …".
 _RECORD = re.compile(
     r"^rmgr: \w+ +len \(rec/tot\): +\d+/ *(?P<total>\d+), tx: +\d+, lsn: (?P<lsn>[0-9A-F]+/[0-9A-F]+), "
@@ -25,16 +27,24 @@ _RECORD = re.compile(
 
 
 async def end_of_wal(server: PostgresServer, folder: Path, *, segment_bytes: int) -> Lsn:
-    """First position after the last whole record in ``folder``; 0 when it holds none."""
+    """First position after the last whole record in ``folder``; 0 when it holds none. Raises ``Unreachable`` when it
+    cannot be told: a copy of which that is not known must not pass for one that went back in time."""
     segments = written_segments(folder, segment_bytes)
     if not segments:
         return 0
     # A record may begin in the segment before the last and end in it.
     timeline, start = segments[-2] if len(segments) > 1 and segments[-2][0] == segments[-1][0] else segments[-1]
+    # Named, because pg_waldump asks the first file of a folder, in no order, for the segments' size: one that was made
+    # ahead of its time holds only zeros, and it would read none of the others.
+    first, last = (segment_name(timeline, at, segment_bytes) for at in (start, segments[-1][1]))
     said = await server.look_at_files(
-        "pg_waldump", "--path", str(folder), "--timeline", str(timeline), "--start", format_lsn(start)
-    )
-    return last_end(said, segment_bytes=segment_bytes)
+        "pg_waldump", "--path", str(folder), "--timeline", str(timeline), "--start", format_lsn(start),
+        first, last,
+    )  # fmt: skip
+    end = last_end(said, segment_bytes=segment_bytes)
+    if not end and _NOTHING not in said:
+        raise Unreachable(f"where the WAL ends cannot be told: {said.strip()[-300:]}", where=str(folder / first))
+    return end
 
 
 def written_segments(folder: Path, segment_bytes: int) -> list[tuple[int, Lsn]]:
@@ -52,6 +62,12 @@ def written_segments(folder: Path, segment_bytes: int) -> list[tuple[int, Lsn]]:
             found.append((timeline, start))
     newest = max((timeline for timeline, _ in found), default=0)
     return sorted(entry for entry in found if entry[0] == newest)
+
+
+def segment_name(timeline: int, at: Lsn, segment_bytes: int) -> str:
+    """The file that holds ``start``."""
+    number, per_log = at // segment_bytes, 0x100000000 // segment_bytes
+    return f"{timeline:08X}{number // per_log:08X}{number % per_log:08X}"
 
 
 def last_end(said: str, *, segment_bytes: int) -> Lsn:

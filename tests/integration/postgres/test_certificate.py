@@ -64,14 +64,16 @@ def test_thousands_of_lost_commits_are_counted_one_by_one(copies: tuple[Copy, Co
     assert fork > 0 and rows(beta) == 100
     wal = alpha.files.data / "pg_wal"
     last = max(path.name for path in wal.iterdir() if len(path.name) == 24)
-    empty = wal / f"{int(last, 16) + 1:024X}"  # the next segment, as a kill leaves it that came while it was being made
-    empty.touch()
+    ahead = [wal / f"{int(last, 16) + number:024X}" for number in (1, 2, 3)]  # segments that nothing was written to yet
+    for path in ahead[:2]:
+        path.write_bytes(bytes((wal / last).stat().st_size))
+    ahead[2].touch()
     saved = asyncio.run(alpha.database.save_evidence(fork, LOSS))
     assert saved.commits == saved.lost_commits == 3000
     assert saved.fork_lsn == format_lsn(fork) and saved.wal_bytes > 3000 * 64
     assert saved.intact and saved.accepted == LOSS
     kept = Path(saved.folder)
-    assert empty.name not in {one.name for one in saved.files}
+    assert not {path.name for path in ahead} & {one.name for one in saved.files}
     for one in saved.files:
         assert hashlib.sha256((kept / one.name).read_bytes()).hexdigest() == one.sha256
     assert kept.stat().st_mode & 0o777 == 0o700 and (kept / "certificate.json").stat().st_mode & 0o077 == 0
