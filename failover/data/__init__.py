@@ -1,0 +1,1 @@
+"""Byte pipelines between PostgreSQL and stores: backup, shipping, restore. They decide nothing."""
