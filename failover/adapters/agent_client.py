@@ -115,9 +115,11 @@ class AgentHosts:
         body = {"run": run, "epoch": epoch, "budget_s": budget_s, "wait_s": max(deadline_s - 0.5, 0.1)}
         return self._change(site, "hold", body, GateFacts, deadline_s)
 
-    def quiesce(self, site: str, *, run: str, epoch: int, budget_s: float, deadline_s: float) -> GateFacts:
+    def quiesce(
+        self, site: str, *, run: str, epoch: int, budget_s: float, slow_s: float, deadline_s: float
+    ) -> GateFacts:
         """See the port."""
-        body = {"run": run, "epoch": epoch, "budget_s": budget_s, "wait_s": max(deadline_s - 2.0, 0.1)}
+        body = {"run": run, "epoch": epoch, "budget_s": budget_s, "wait_s": slow_s}
         return self._change(site, "quiesce", body, GateFacts, deadline_s)
 
     def release(self, site: str, *, run: str, deadline_s: float) -> GateFacts:

@@ -164,7 +164,7 @@ class Duties:
         gates, _, _ = self._moving()
         if self._view.quiesce is not None and self._view.quiesce.run == run:
             self._view.quiesce = None
-            self._view.turned.set()
+            self._view.services_due.set()
         if self._view.hold is not None and self._view.hold.run == run:
             self._view.hold = None
         await gates.deliver()

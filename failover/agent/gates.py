@@ -62,7 +62,7 @@ class Gates:
         reign = (view.serving, view.may_reign())
         if reign != self._reign:
             self._reign = reign
-            view.turned.set()
+            view.services_due.set()
         return view.order
 
     def _doubted(self) -> bool:

@@ -16,10 +16,10 @@ import msgspec
 from failover.agent.view import HostView, boot_s
 from failover.errors import FailoverError, Refused, Unreachable
 from failover.model.observation import ServiceFacts
-from failover.model.spec import ServiceSpec
+from failover.model.spec import HOOK_BUDGET_S, ServiceSpec
 from failover.ports.processes import Handle, Processes
 
-_HOOK_S = 10.0
+_RESUME_LOOK_S = 0.2
 _PAUSES_S = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
 
 
@@ -44,25 +44,32 @@ class Services:
         self._not_before: dict[str, float] = {}
         self._done_once: set[str] = set()
         self._resumed: set[str] = set()
+        self._pass = asyncio.Lock()
 
     async def run(self) -> None:
+        """Keep what runs in step, and let go on what was quiesced, until cancelled. Beside each other: a ``resume``
+        that hangs must not keep the app at the new primary from starting."""
+        await asyncio.gather(self._keep_all(), self._resume_all())
+
+    async def _keep_all(self) -> None:
         """Reconcile for ever, at once when this site begins or ends to be the primary."""
         while True:
-            self._view.turned.clear()
+            self._view.services_due.clear()
             await self.reconcile()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._view.turned.wait(), 0.5)
+                await asyncio.wait_for(self._view.services_due.wait(), 0.5)
 
     async def reconcile(self) -> None:
-        """One pass. Services are independent: one that does not start keeps no other from starting."""
-        spec = self._view.spec
-        if spec is None:
-            return
-        wanted = {s.name: s for s in spec.services if self._is_wanted(s)}
-        gone = [name for name in self._known if name not in wanted]
-        await asyncio.gather(*(self._stop(name, timeout_s=3.0) for name in gone))
-        await self._resume_after(spec.services)
-        await asyncio.gather(*(self._keep(service) for service in wanted.values()))
+        """One pass, and one at a time: two would start a service twice. Services are independent: one that does not
+        start keeps no other from starting."""
+        async with self._pass:
+            spec = self._view.spec
+            if spec is None:
+                return
+            wanted = {s.name: s for s in spec.services if self._is_wanted(s)}
+            gone = [name for name in self._known if name not in wanted]
+            await asyncio.gather(*(self._stop(name, timeout_s=3.0) for name in gone))
+            await asyncio.gather(*(self._keep(service) for service in wanted.values()))
 
     def _is_wanted(self, service: ServiceSpec) -> bool:
         if service.stops_for_a_move and self._view.quiesced():
@@ -75,16 +82,33 @@ class Services:
         only, whose end resumes it. Raises ``Refused`` when a hook fails: then nothing may be moved."""
         await self.reconcile()
         spec = self._view.spec
-        for service in spec.services if spec is not None else ():
-            if service.quiesce and self._is_wanted(service):
-                self._resumed.discard(service.name)
-                await self._hook(service, service.quiesce)
+        hooked = [s for s in spec.services if s.quiesce and self._is_wanted(s)] if spec is not None else []
+        ended = await asyncio.gather(*(self._pause(service) for service in hooked), return_exceptions=True)
+        for error in ended:
+            if error is not None:
+                raise error
 
-    async def _resume_after(self, services: tuple[ServiceSpec, ...]) -> None:
-        """Once after each quiesce, and once in an agent's life: the one before may have died in between."""
-        if self._view.quiesced():
+    async def _pause(self, service: ServiceSpec) -> None:
+        self._resumed.discard(service.name)
+        try:
+            await self._hook(service, service.quiesce)
+        finally:
+            # Whoever asked may have given up and resumed it while the hook was on its way: then it is paused again.
+            self._resumed.discard(service.name)
+
+    async def _resume_all(self) -> None:
+        while True:
+            await self.resume()
+            await asyncio.sleep(_RESUME_LOOK_S)
+
+    async def resume(self) -> None:
+        """Once after each quiesce, and once in an agent's life: the one before may have died in between. At the
+        primary not before it serves: a worker that goes on earlier meets a database that refuses its writes."""
+        view, record = self._view, self._view.record
+        elsewhere = record is not None and record.primary_site != view.site
+        if view.quiesced() or view.spec is None or not (view.serving or elsewhere):
             return
-        for service in services:
+        for service in view.spec.services:
             running = service.name in self._known and self._is_wanted(service)
             if service.resume and running and service.name not in self._resumed:
                 try:
@@ -98,9 +122,12 @@ class Services:
     async def _hook(self, service: ServiceSpec, command: tuple[str, ...]) -> None:
         words = [self.filled(word) for word in command]
         environment = self._environment(service)
-        done = await asyncio.to_thread(
-            self._processes.run, words, environment=environment, deadline_s=_HOOK_S, nice=0
-        )
+        try:
+            done = await asyncio.to_thread(
+                self._processes.run, words, environment=environment, deadline_s=HOOK_BUDGET_S, nice=0
+            )
+        except (Unreachable, OSError) as error:
+            raise Refused(f"{service.name}: the hook {command[0]} cannot be run to its end: {error}") from error
         if done.status != 0:
             raise Refused(f"{service.name}: the hook {command[0]} ended with {done.status}: {done.output[-300:]}")
 

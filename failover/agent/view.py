@@ -66,9 +66,9 @@ class HostView:
         self.look_now = asyncio.Event()  # the follower should read the record
         self.changed = asyncio.Event()  # the keeper should decide again
         self.turned = asyncio.Event()  # set once when this site's part turned; a new one waits for the next turn
+        self.services_due = asyncio.Event()  # services should be looked at again; they clear it
         self.moved = asyncio.Event()  # set once when the record names another epoch; as ``turned``
         self._part: tuple[object, ...] = ()
-        self.turned = asyncio.Event()  # services should be looked at again
 
     def adopt_spec(self, spec: HostSpec, digest: str = "") -> None:
         """Take a new spec; ``digest`` is of its content as it was sent, with what this agent does not know in it.

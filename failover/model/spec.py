@@ -29,6 +29,10 @@ class File(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return f"File(path={self.path!r}, text=**redacted**)"
 
 
+HOOK_BUDGET_S = 10.0
+"""A ``quiesce`` or ``resume`` command that takes longer is ended and has failed."""
+
+
 class ServiceSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One process. ``command[0]`` is a well-known program (python, etcd, haproxy, pdns_server) found by the agent on
     its own host, so the spec names no machine path; ``{host}`` becomes the host's folder everywhere.

@@ -12,6 +12,7 @@ from failover.errors import FailoverError, Undone
 from failover.model.fleet import AppClass
 from failover.model.observation import AgentState, GateFacts
 from failover.model.plan import AwaitDrained, HoldGates, QuiesceApp, ReleaseGates
+from failover.model.spec import HOOK_BUDGET_S
 from failover.operations.session import CALL_S, Session, at_once, within
 
 _HOLD_ANSWER_S = 1.0
@@ -38,8 +39,8 @@ class QuiesceAppHandler:
 
         def quiesce(site: str) -> GateFacts:
             return self._session.wired.hosts.quiesce(
-                site, run=context.run, epoch=record.epoch, budget_s=action.budget_s,
-                deadline_s=within(context, action.slow_s + 2.0),
+                site, run=context.run, epoch=record.epoch, budget_s=action.budget_s, slow_s=action.slow_s,
+                deadline_s=within(context, max(action.slow_s, HOOK_BUDGET_S) + CALL_S),
             )  # fmt: skip
 
         gates = at_once(action.sites, quiesce)
@@ -178,7 +179,8 @@ class AwaitDrainedHandler:
         ended = hosts.terminate_writers(action.site, run=context.run, deadline_s=within(context, CALL_S))
         for one in ended:
             context.note(f"ended at {action.site}: {one}")
-        return self._session.done(context, f"{len(ended)} leftover transactions ended")
+        told = f": {', '.join(ended)}" if ended else ""
+        return self._session.done(context, f"{len(ended)} leftover transactions ended{told}")
 
 
 def _state(session: Session, context: Context, site: str) -> AgentState:

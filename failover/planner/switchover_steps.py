@@ -5,7 +5,7 @@ Lanes: the two checkpoints run side by side before the pause; ``move`` is the pa
 
 from __future__ import annotations
 
-from failover.model.fleet import AppClass, Fleet
+from failover.model.fleet import AppClass, Fleet, Service
 from failover.model.observation import FleetSeen
 from failover.model.plan import (
     AwaitDrained,
@@ -24,6 +24,7 @@ from failover.model.plan import (
     StopPrimary,
 )
 from failover.model.record import Record
+from failover.model.spec import HOOK_BUDGET_S
 from failover.model.units import MemberId, site_of
 from failover.planner.byhand import NOTHING, ByHand
 from failover.planner.dns_steps import dns_steps
@@ -144,22 +145,30 @@ def _quiesce(fleet: Fleet) -> Step:
     sites = tuple(site.name for site in fleet.data_sites)
     slow_s, timing = fleet.app.http.slow_budget_s, fleet.timing
     workers = [service for service in fleet.app.services if service.quiesce]
+    longest_s = max(slow_s, HOOK_BUDGET_S) if workers else slow_s
     stopped = [service.name for service in fleet.app.services if service.stops_for_a_move]
-    by_hand = [hand.hold_slow(sites), *(f"# at the primary: {' '.join(service.quiesce)}" for service in workers)]
+    said = [f"{', '.join(stopped)} stops"] if stopped else []
+    said += [f"{service.name} by {' '.join(service.quiesce)}" for service in workers]
+    by_hand = [hand.hold_slow(sites), *(f"# {_where(service)}: {' '.join(service.quiesce)}" for service in workers)]
     by_hand += [f"# stop {', '.join(stopped)}"] if stopped else []
-    back = [*(f"# at the primary: {' '.join(service.resume)}" for service in workers), hand.thaw(sites)]
+    back = [*(f"# {_where(service)}: {' '.join(service.resume)}" for service in workers), hand.thaw(sites)]
     return Step(
         id="quiesce",
-        title="Quiesce the app",
-        action=QuiesceApp(sites=sites, slow_s=slow_s, budget_s=slow_s + timing.move_budget_s + timing.hold_budget_s),
+        title=f"Quiesce the app ({'; '.join(said) or 'slow requests end'})",
+        action=QuiesceApp(sites=sites, slow_s=slow_s, budget_s=longest_s + timing.move_budget_s + timing.hold_budget_s),
         why="workers write without a request, and nobody should wait for somebody else's upload",
-        timeout_s=slow_s + 15.0,
+        timeout_s=longest_s + 15.0,
         undo=ReleaseGates(sites=sites),
         lane=LANE,
         command="\n".join(by_hand),
         check=hand.held(sites),
         back="\n".join(back),
     )
+
+
+def _where(service: Service) -> str:
+    """Where its hooks run: wherever it does."""
+    return "at the primary" if service.start == "when_primary" else "at every data site"
 
 
 def _serving(fleet: Fleet, site: str) -> Step:

@@ -39,9 +39,11 @@ class Hosts(Protocol):
         the same run; the agent releases by itself after ``budget_s``."""
         ...
 
-    def quiesce(self, site: str, *, run: str, epoch: int, budget_s: float, deadline_s: float) -> GateFacts:
-        """For an app without a gate: workers stop writing, slow requests are waited for until two seconds before the
-        deadline; ``in_flight`` says how many are left. Repeatable; over by itself after ``budget_s``. ``Refused``: a
+    def quiesce(
+        self, site: str, *, run: str, epoch: int, budget_s: float, slow_s: float, deadline_s: float
+    ) -> GateFacts:
+        """For an app without a gate: workers stop writing, slow requests are waited for ``slow_s`` at most;
+        ``in_flight`` says how many are left. Repeatable; over by itself after ``budget_s``. ``Refused``: a
         hook failed."""
         ...
 

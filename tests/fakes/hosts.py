@@ -225,7 +225,9 @@ class MemoryHosts:
             self._change(site, gate=gate)
             return gate
 
-    def quiesce(self, site: str, *, run: str, epoch: int, budget_s: float, deadline_s: float) -> GateFacts:
+    def quiesce(
+        self, site: str, *, run: str, epoch: int, budget_s: float, slow_s: float, deadline_s: float
+    ) -> GateFacts:
         with self._lock:
             self._call("quiesce", site)
             gate = msgspec.structs.replace(self.states[site].gate, hold_run=run)

@@ -10,6 +10,7 @@ import pytest
 
 from failover.agent.gates import Gates
 from failover.agent.view import HostView, boot_s
+from failover.model.observation import DatabaseFacts
 from failover.model.spec import ServiceSpec
 from failover.planner.gate import GateOrder, Hold
 from failover.planner.hostspec import host_spec
@@ -87,3 +88,17 @@ def test_an_edge_whose_app_is_not_up_yet_is_told_again_and_is_not_open(gates: Ga
         asyncio.run(gates.deliver())
     assert len(edge.states) == 4, "now it is only renewed"
     assert gates.facts().state == "open"
+
+
+def test_who_waits_for_a_site_to_turn_is_not_kept_awake_by_what_is_due_for_its_services(tmp_path: Path) -> None:
+    """One event for both once was a loop that never slept, at the priority of the keeper, for as long as a service
+    took to stop."""
+    view = HostView(host_dir=tmp_path, site="alpha", provider="north")
+    view.adopt_spec(host_spec(fleet(), fleet().site("alpha"), SECRETS, serial=1))
+    due, turned = view.services_due, view.turned
+    view.record, view.database = record(), DatabaseFacts(state="primary", member=record().primary)
+    Gates(view, lambda _service: Told()).decide()
+    assert (due.is_set(), turned.is_set()) == (True, False)
+    view.looked()
+    assert turned.is_set(), "whoever waited is told"
+    assert (view.services_due, view.turned.is_set()) == (due, False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -11,7 +11,7 @@ import pytest
 
 from failover.agent.services import Services
 from failover.agent.view import HostView, boot_s
-from failover.errors import Refused
+from failover.errors import Refused, Unreachable
 from failover.model.observation import DatabaseFacts
 from failover.model.secret import FleetSecrets, Secret
 from failover.model.spec import HostSpec, ServiceSpec
@@ -36,6 +36,8 @@ class Started:
         self.running: dict[int, str] = {}
         self.hooks: list[str] = []
         self.hook_status = 0
+        self.hook_error: Exception | None = None
+        self.in_hook: Callable[[str], None] = lambda _: None
 
     def start(self, command: Sequence[str], **_: object) -> Handle:
         pid = len(self.running) + 1000 + len(self.hooks)
@@ -46,6 +48,9 @@ class Started:
 
     def run(self, command: Sequence[str], *, environment: Mapping[str, str], deadline_s: float, nice: int) -> Finished:
         self.hooks.append(command[0])
+        self.in_hook(command[0])
+        if self.hook_error is not None:
+            raise self.hook_error
         return Finished(status=self.hook_status, output="no")
 
     def alive(self, handle: Handle) -> bool:
@@ -74,6 +79,7 @@ class Host:
         self.view.database = DatabaseFacts(state=database)
         self.view.serving = serving
         asyncio.run(self.services.reconcile())
+        asyncio.run(self.services.resume())
         return self.processes.names
 
     def hold(self, until_s: float = 60.0) -> None:
@@ -143,11 +149,69 @@ def test_a_hook_that_fails_refuses_the_move_and_is_resumed(host: Host) -> None:
     assert "resume hooked" not in host.view.trouble
 
 
-def test_an_agent_that_starts_resumes_what_its_predecessor_may_have_quiesced(host: Host) -> None:
+@pytest.mark.parametrize("error", [Unreachable("pause did not end within 10 s"), FileNotFoundError("pause")])
+def test_a_hook_that_hangs_or_is_not_there_refuses_the_move_and_ends_no_agent(host: Host, error: Exception) -> None:
     host.turn("primary", serving=True)
-    assert host.processes.hooks == [], "it has only just been started"
+    host.hold()
+    host.processes.hook_error = error
+    with pytest.raises(Refused, match="hooked: the hook pause cannot be run to its end"):
+        asyncio.run(host.services.quiesce())
+    host.view.quiesce = None
+    host.turn("primary", serving=True)
+    assert "cannot be run to its end" in host.view.trouble["resume hooked"]
+
+
+def test_what_is_quiesced_goes_on_only_once_its_primary_serves(host: Host) -> None:
+    host.turn("primary", serving=True)
+    host.hold()
+    asyncio.run(host.services.quiesce())
+    host.processes.hooks.clear()
+    host.view.record = record(epoch=record().epoch + 1)
+    host.turn("standby", serving=False)
+    host.turn("primary", serving=False)
+    assert host.processes.hooks == [], "the record says primary, its database does not yet take writes"
     host.turn("primary", serving=True)
     assert host.processes.hooks == ["go-on"]
+
+
+
+def test_a_hook_that_ends_after_its_run_gave_up_is_resumed_again(host: Host) -> None:
+    """Else the worker stayed paused until the next agent."""
+    host.turn("primary", serving=True)
+    host.hold()
+
+    def given_up(hook: str) -> None:
+        if hook == "pause":
+            host.view.quiesce = None
+            asyncio.run(host.services.resume())
+
+    host.processes.hooks.clear()
+    host.processes.in_hook = given_up
+    asyncio.run(host.services.quiesce())
+    assert host.processes.hooks == ["pause", "go-on"]
+    host.turn("primary", serving=True)
+    assert host.processes.hooks == ["pause", "go-on", "go-on"]
+
+
+def test_two_passes_side_by_side_start_nothing_twice(host: Host) -> None:
+    """A quiesce reconciles while the agent's own pass is in the middle of a stop."""
+
+    async def both() -> None:
+        await asyncio.gather(host.services.reconcile(), host.services.reconcile())
+
+    host.turn("primary", serving=True)
+    changed = msgspec.structs.replace(WEB, command=("web-2",))
+    assert host.view.spec is not None
+    host.view.adopt_spec(msgspec.structs.replace(host.view.spec, services=(changed, WORKER, HOOKED)))
+    asyncio.run(both())
+    assert sorted(host.processes.running.values()) == ["hooked", "web-2", "worker"]
+
+
+def test_an_agent_that_starts_resumes_what_its_predecessor_may_have_quiesced(host: Host) -> None:
+    host.turn("primary", serving=True)
+    assert host.processes.hooks == ["go-on"]
+    host.turn("primary", serving=True)
+    assert host.processes.hooks == ["go-on"], "once in its life"
     host.services = Services(host.view, host.processes)  # type: ignore[arg-type]
     host.turn("primary", serving=True)
     assert host.processes.hooks == ["go-on", "go-on"]
