@@ -82,7 +82,7 @@ class Scheduled:
 
     def count_from_now(self) -> None:
         """Have the primary note every post that turns from waiting to published."""
-        with self._primary() as sql:
+        with primary_sql(self._one) as sql:
             sql.execute("""
                 CREATE TABLE IF NOT EXISTS turned_public (post uuid, delay interval);
                 CREATE OR REPLACE FUNCTION note_turn() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
@@ -111,7 +111,7 @@ class Scheduled:
         """For each of them, once all are published (or the deadline has passed)."""
         end = time.monotonic() + deadline_s
         while True:
-            with self._primary() as sql:
+            with primary_sql(self._one) as sql:
                 rows = sql.execute("SELECT post::text, count(*) FROM turned_public GROUP BY 1").fetchall()
             counted = {str(post): int(times) for post, times in rows}
             times = [counted.get(post, 0) for post in self.posts]
@@ -119,9 +119,12 @@ class Scheduled:
                 return times
             time.sleep(0.2)
 
-    def _primary(self) -> psycopg.Connection[tuple[Any, ...]]:
-        site = self._fleet.site(self._one.status()["record"]["primary"].split("_")[0])
-        password = (self._one.state / "trust" / "keeper_password").read_text().strip()
-        return psycopg.connect(
-            host=site.address, port=site.ports.postgres, user="keeper", password=password, dbname="app", autocommit=True
-        )
+
+def primary_sql(one: LocalFleet, *, name: str = "test") -> psycopg.Connection[tuple[Any, ...]]:
+    """A session at the site that the record names now, past everything that holds requests."""
+    site = load_fleet(one.file).site(one.status()["record"]["primary"].split("_")[0])
+    password = (one.state / "trust" / "keeper_password").read_text().strip()
+    return psycopg.connect(
+        host=site.address, port=site.ports.postgres, user="keeper", password=password, dbname="app", autocommit=True,
+        application_name=name,
+    )  # fmt: skip
