@@ -47,10 +47,14 @@ class CreateRecord(Action, frozen=True, kw_only=True, tag="create-record"):
     member: MemberId
 
 
-class AwaitPrimary(Action, frozen=True, kw_only=True, tag="await-primary"):
-    """Wait until the site's keeper has PostgreSQL running as primary of this epoch or a later one."""
+class AwaitPrimary(Action, frozen=True, kw_only=True, tag="await-primary", omit_defaults=True):
+    """Wait until the site's keeper has PostgreSQL running as primary of this epoch or a later one.
+
+    ``or_whoever``: the step asks for a primary, not for a move to this site; one that took over meanwhile is as good.
+    """
 
     site: str
+    or_whoever: bool = False
 
 
 class Migrate(Action, frozen=True, kw_only=True, tag="migrate"):

@@ -106,19 +106,20 @@ class AwaitPrimaryHandler:
             return Looked(see=See.DONE, detail=done)
         if self._session.untouched(context):
             return Looked(see=See.NOT_DONE, detail="not asked yet")
-        state = _state(self._session, context, action.site)
+        state = _state(self._session, context, self._session.primary_site(action, context))
         return Looked(see=See.DONE if _is_primary(state) else See.NOT_DONE, detail=_standing(state))
 
     def perform(self, action: AwaitPrimary, context: Context) -> str:
         """Wake the keepers, then ask to be told the moment it is so: every millisecond here is a user's."""
-        wired, clock = self._session.wired, context.clock
+        wired, clock, site = self._session.wired, context.clock, action.site
         # Only a run that has just stopped the old primary knows that its host lives; a dead one is not called.
-        woken = [site.name for site in wired.fleet.data_sites] if self._session.stopped else [action.site]
+        woken = [data.name for data in wired.fleet.data_sites] if self._session.stopped else [action.site]
         self._session.nudge(context, woken)
         why = ""
         while clock.boottime() < context.until_s and not context.halting():
             try:
-                state = wired.hosts.await_primary(action.site, deadline_s=within(context, CALL_S))
+                site = self._session.primary_site(action, context)
+                state = wired.hosts.await_primary(site, deadline_s=within(context, CALL_S))
             except Unreachable as error:
                 why = str(error)
                 clock.sleep(_POLL_S)
@@ -126,7 +127,7 @@ class AwaitPrimaryHandler:
                 if _is_primary(state):
                     return self._session.done(context, _standing(state))
                 why = _standing(state)
-        raise Unreachable(f"{action.site} is not primary yet: {why}", hint="failover status --watch")
+        raise Unreachable(f"{site} is not primary yet: {why}", hint="failover status --watch")
 
 
 class AwaitProtectedHandler:

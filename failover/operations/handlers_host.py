@@ -150,5 +150,6 @@ class MigrateHandler:
 
     def perform(self, action: Migrate, context: Context) -> str:
         """Run them."""
-        said = self._session.wired.hosts.migrate(action.site, deadline_s=context.left_s)
+        site = self._session.primary_site(action, context)
+        said = self._session.wired.hosts.migrate(site, deadline_s=context.left_s)
         return said.strip().splitlines()[-1] if said.strip() else "nothing said"

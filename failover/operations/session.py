@@ -15,6 +15,7 @@ from typing import TypeVar
 from failover.engine.handler import Context
 from failover.errors import FailoverError
 from failover.model.observation import DatabaseFacts
+from failover.model.plan import AwaitPrimary, Migrate
 from failover.model.record import Record
 from failover.operations.wired import Wired
 from failover.ports.provisioner import StackProgress
@@ -78,6 +79,13 @@ class Session:
 
         for site in sites:
             threading.Thread(target=wake, args=(site,), name=f"nudge {site}", daemon=True).start()
+
+    def primary_site(self, action: AwaitPrimary | Migrate, context: Context) -> str:
+        """The site that the step is about. A wait that is for whoever is primary reads the record each time."""
+        if isinstance(action, AwaitPrimary) and not action.or_whoever:
+            return action.site
+        record = self.read_record(context)
+        return action.site if record is None else record.primary_site
 
     def read_record(self, context: Context) -> Record | None:
         """The record now, within the step's time."""

@@ -201,7 +201,8 @@ def _fleet_steps(fleet: Fleet, chosen: tuple[Site, ...], primary: str, before: l
         step.id for step in before if _last_of(step, before) and step.site == primary
     )
     hand = ByHand(fleet)
-    steps = [await_primary(fleet, primary, lane=LANE, after=after, timeout_s=BIRTH_TIMEOUT_S)]
+    # A standby may take over while the sites are made: who is primary then is as well, and the app is migrated there.
+    steps = [await_primary(fleet, primary, lane=LANE, after=after, timeout_s=BIRTH_TIMEOUT_S, or_whoever=True)]
     if fleet.app.migrate:
         steps.append(
             Step(

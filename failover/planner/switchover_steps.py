@@ -270,13 +270,21 @@ def _commit(fleet: Fleet, source: MemberId, target: MemberId) -> Step:
     )
 
 
-def await_primary(fleet: Fleet, site: str, *, lane: str, after: tuple[str, ...] = (), timeout_s: float = 30.0) -> Step:
-    """The site's keeper runs PostgreSQL as primary."""
+def await_primary(
+    fleet: Fleet,
+    site: str,
+    *,
+    lane: str,
+    after: tuple[str, ...] = (),
+    timeout_s: float = 30.0,
+    or_whoever: bool = False,
+) -> Step:
+    """The site's keeper runs PostgreSQL as primary; ``or_whoever``: or that of the site which took over meanwhile."""
     hand = ByHand(fleet)
     return Step(
         id="primary",
         title=f"PostgreSQL at {site} is primary",
-        action=AwaitPrimary(site=site),
+        action=AwaitPrimary(site=site, or_whoever=or_whoever),
         why="its keeper promotes because the record says so; nobody tells it to",
         site=site,
         timeout_s=timeout_s,

@@ -9,17 +9,21 @@ from typing import get_args
 
 import pytest
 
+from failover.engine.clock import BootClock
+from failover.engine.handler import Context, See
 from failover.errors import FailoverError
-from failover.model.plan import Actions
+from failover.model.plan import Actions, AwaitPrimary, Migrate
 from failover.model.run_report import PreviewShown
 from failover.operations.carry_out import empty_state_folder, whole_fleet
 from failover.operations.handlers import handlers
+from failover.operations.handlers_database import AwaitPrimaryHandler
 from failover.operations.inspect import look, names
 from failover.operations.preview import preview
 from failover.operations.session import Session
 from failover.operations.verbs import DeployWish, DestroyWish, first_member
 from failover.operations.wired import Makers, Wired
-from tests.fakes.hosts import fleet
+from failover.planner.switchover_steps import await_primary
+from tests.fakes.hosts import ALPHA, BETA, fleet, record
 from tests.fakes.provisioner import MemoryProvisioner
 from tests.fakes.wired import SECRETS, memory
 
@@ -130,3 +134,19 @@ def test_a_preview_of_one_silent_provider_hides_no_other(tmp_path: Path) -> None
 def test_a_part_is_made_once(part: str, tmp_path: Path) -> None:
     wired = memory(tmp_path).wired
     assert getattr(wired, part) is getattr(wired, part)
+
+
+def test_a_deploy_waits_for_whoever_is_primary_by_then_and_a_move_for_its_target(tmp_path: Path) -> None:
+    """A standby took over in the middle of a deploy once, and the deploy waited in vain for the old primary."""
+    world = memory(tmp_path, record(primary=BETA, sync=(ALPHA,)))
+    step = await_primary(fleet(), "alpha", lane="fleet", or_whoever=True)
+    session = Session(wired=world.wired, resumed=True)
+    context = Context(
+        run="r", step=step, lease=None, until_s=BootClock().boottime() + 30, clock=BootClock(), performed=False,
+        undoing=False, note=lambda _text: None, halting=lambda: False,
+    )  # fmt: skip
+    deployed = AwaitPrimary(site="alpha", or_whoever=True)
+    assert session.primary_site(deployed, context) == session.primary_site(Migrate(site="alpha"), context) == "beta"
+    handler = AwaitPrimaryHandler(session)
+    assert handler.look(deployed, context).see is See.DONE
+    assert handler.look(AwaitPrimary(site="alpha"), context).see is See.NOT_DONE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from failover.model.observation import FleetSeen
-from failover.model.plan import CreateRecord, Plan, Refusal
+from failover.model.plan import AwaitPrimary, CreateRecord, Plan, Refusal
 from failover.planner import deploy, destroy
 from failover.planner.deploy import DeployAsk
 from failover.planner.destroy import DestroyAsk
@@ -70,6 +70,7 @@ def test_the_record_decides_whose_primary_is_awaited() -> None:
     away = record(primary=BETA, sync=(ALPHA,), epoch=5)
     primary = next(step for step in plan_of(seen(away)).steps if step.id == "primary")
     assert primary.site == "beta"
+    assert isinstance(primary.action, AwaitPrimary) and primary.action.or_whoever
 
 
 def test_data_without_a_record_is_refused() -> None:
