@@ -21,6 +21,7 @@ from tests.e2e.plain import plain_fleet, primary_sql
 pytestmark = pytest.mark.e2e
 TICKER = Path(__file__).with_name("ticker.py")
 DATA = ("alpha", "beta")
+PRIMARY_ONLY = ("infra.app.worker\0", "infra.app\0")
 SERVICE = f"""  services:
     ticker:
       command: [python, {TICKER}, work]
@@ -40,7 +41,7 @@ def hooked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalFleet]:
     try:
         one.deploy()
         one.wait_protected()
-        eventually("the ticker writes", lambda: len(acknowledged(one, "alpha")) > 20)
+        eventually("the ticker writes", lambda: sum(len(acknowledged(one, site)) for site in DATA) > 20)
         yield one
         one.run("destroy", "--yes")
     finally:
@@ -67,6 +68,21 @@ def hooks(one: LocalFleet, site: str) -> list[tuple[float, str]]:
     """When and what, since the list was last emptied."""
     parted = (line.split(" ", 1) for line in lines(one, site, "hooks"))
     return [(float(at), what) for at, what in parted]
+
+
+def resumed(one: LocalFleet, site: str) -> bool:
+    return "resumed" in {what for _, what in hooks(one, site)}
+
+
+def sides(one: LocalFleet) -> tuple[str, str]:
+    """Where the primary is, and where it may go: in sync, streaming, and its copy ready to be promoted."""
+    here: str = one.wait_protected()["record"]["primary"].split("_")[0]
+    there = "beta" if here == "alpha" else "alpha"
+    eventually(
+        f"a move to {there} is allowed",
+        lambda: one.run("switchover", "--to", there, "--dry-run", status=None).status == 0,
+    )
+    return here, there
 
 
 def forget_hooks(one: LocalFleet) -> None:
@@ -129,39 +145,41 @@ def serves(one: LocalFleet) -> None:
 
 @pytest.mark.timeout(300)
 def test_hooks_run_before_the_hold_and_after_the_move(hooked: LocalFleet) -> None:
-    plan = hooked.run("switchover", "--to", "beta", "--dry-run").out
+    old, new = sides(hooked)
+    plan = hooked.run("switchover", "--to", new, "--dry-run").out
     assert f"Quiesce the app (worker stops; ticker by python {TICKER} pause)" in plan
     assert "promise: HTTP hold at the edge, workers quiesced: 0 errors for requests within the budget" in plan
-    by_hand = hooked.run("switchover", "--to", "beta", "--dry-run", "--format", "markdown").out
+    by_hand = hooked.run("switchover", "--to", new, "--dry-run", "--format", "markdown").out
     assert f"# at every data site: python {TICKER} pause" in by_hand
     assert f"# at every data site: python {TICKER} resume" in by_hand
-    for word in ("infra.app.worker\0", "infra.app\0"):
-        assert (running(hooked, "alpha", word), running(hooked, "beta", word)) == (True, False), word
+    for word in PRIMARY_ONLY:
+        eventually(f"{word} runs at {old}", lambda word=word: running(hooked, old, word))  # type: ignore[misc]
+        assert not running(hooked, new, word), word
     forget_hooks(hooked)
 
     with primary_sql(hooked, name="leftover") as leftover:
         leftover.autocommit = False
         leftover.execute("INSERT INTO ticks VALUES ('leftover', 1)")
-        moved = hooked.run("switchover", "--to", "beta", "--yes")
+        moved = hooked.run("switchover", "--to", new, "--yes")
         with pytest.raises(psycopg.OperationalError):
             leftover.execute("SELECT 1")
     told = journal(hooked, moved)
     ended = [line["detail"] for line in told if line["kind"] == "note" and line["step"] == "drain"]
     assert len(ended) == 1, told
-    assert ended[0].startswith("ended at alpha: client backend leftover"), ended
+    assert ended[0].startswith(f"ended at {old}: client backend leftover"), ended
     assert "1 leftover transactions ended: client backend leftover" in moved.out + moved.err
 
     for site in DATA:
-        eventually(f"resumed at {site}", lambda site=site: "resumed" in {w for _, w in hooks(hooked, site)})  # type: ignore[misc]
+        eventually(f"resumed at {site}", lambda site=site: resumed(hooked, site))  # type: ignore[misc]
         ran = hooks(hooked, site)
         assert [what for _, what in ran] == ["pause", "paused", "resumed"], site
         assert at(told, "quiesce", "intent") < ran[0][0]
         assert ran[1][0] < at(told, "hold", "intent"), site
         assert at(told, "commit", "intent") < ran[2][0], site
-    goes_on(hooked, "beta")
-    for word in ("infra.app.worker\0", "infra.app\0"):
-        eventually(f"{word} changes sides", lambda word=word: running(hooked, "beta", word))  # type: ignore[misc]
-        eventually(f"{word} ends at alpha", lambda word=word: not running(hooked, "alpha", word))  # type: ignore[misc]
+    goes_on(hooked, new)
+    for word in PRIMARY_ONLY:
+        eventually(f"{word} runs at {new}", lambda word=word: running(hooked, new, word))  # type: ignore[misc]
+        eventually(f"{word} ends at {old}", lambda word=word: not running(hooked, old, word))  # type: ignore[misc]
     stored_once(hooked)
     with primary_sql(hooked) as sql:
         assert sql.execute("SELECT 1 FROM ticks WHERE site = 'leftover'").fetchall() == [], "it was never committed"
@@ -172,13 +190,12 @@ def test_hooks_run_before_the_hold_and_after_the_move(hooked: LocalFleet) -> Non
     ("mode", "said"), [("fail", "ended with 1: the queue is busy"), ("hang", "did not end within 10 s")]
 )
 def test_a_hook_that_does_not_do_its_work_takes_the_move_back(hooked: LocalFleet, mode: str, said: str) -> None:
-    hooked.wait_protected()
+    here, there = sides(hooked)
     primary = hooked.status()["record"]["primary"]
-    here = primary.split("_")[0]
     forget_hooks(hooked)
     set_mode(hooked, here, mode)
     try:
-        undone = hooked.run("switchover", "--to", "beta" if here == "alpha" else "alpha", "--yes", status=5)
+        undone = hooked.run("switchover", "--to", there, "--yes", status=5)
     finally:
         set_mode(hooked, here, "")
     assert said in undone.err
@@ -189,7 +206,7 @@ def test_a_hook_that_does_not_do_its_work_takes_the_move_back(hooked: LocalFleet
         and not line.get("undoing")
     ], "nothing after the quiesce was begun"  # fmt: skip
     for site in DATA:
-        eventually(f"resumed at {site}", lambda site=site: "resumed" in {w for _, w in hooks(hooked, site)})  # type: ignore[misc]
+        eventually(f"resumed at {site}", lambda site=site: resumed(hooked, site))  # type: ignore[misc]
     assert not running(hooked, here, f"{TICKER}\0pause"), "a hook that hangs is ended"
     goes_on(hooked, here)
     serves(hooked)
