@@ -145,8 +145,11 @@ def _site(fleet: Fleet, site: Site, held: bool) -> str:
 def _app(fleet: Fleet, site: Site) -> str:
     served = [service for service in fleet.app.services if service.port]
     servers = "\n".join(f"  server {service.name} {site.address}:{service.port}" for service in served)
-    own, downinter = "", "250ms"
+    own, downinter, answer = "", "250ms", "2s"
     if holds_requests(fleet):
+        # All who were held come at once, and an app of a few threads answers the check after them: it is busy, not
+        # dead, and found dead it would refuse them all. A process that is gone refuses the connection at once.
+        answer = "15s"
         downinter = "100ms"  # the whole hold may be waiting for this process to come up
         # Behind the hold an answer has passed two frontends: only the one that served names itself.
         own = f"{STALE}\n  http-request del-header X-Edge-Final\n  http-response set-header X-Served-By {site.name}\n"
@@ -158,7 +161,7 @@ def _app(fleet: Fleet, site: Site) -> str:
   http-reuse never
   timeout connect 1s
   timeout server 30s
-  timeout check 2s
+  timeout check {answer}
   retry-on conn-failure empty-response
   option httpchk
   http-check send meth GET uri {_health(served)}
