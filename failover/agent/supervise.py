@@ -91,7 +91,7 @@ def host_processes(host_dir: Path) -> set[int]:
     return {pid for pid in found if pid != os.getpid() and _start_ticks(pid) is not None}
 
 
-def stop_host(host_dir: Path, *, timeout_s: float = 5.0) -> int:
+def stop_host(host_dir: Path, *, timeout_s: float = 30.0) -> int:
     """Kill everything of the host and return when all of it is gone; the number of processes killed.
 
     SIGSTOP first: a backend that forks between look and kill would get away.

@@ -99,11 +99,19 @@ class LocalFleet:
     def processes(self) -> dict[str, set[int]]:
         return {site: host_processes(self.host_dir(site)) for site in SITES if self.host_dir(site).exists()}
 
-    def wait_protected(self, *, deadline_s: float = 60.0) -> dict[str, Any]:
+    def wait_protected(self, *, deadline_s: float = 120.0) -> dict[str, Any]:
+        """Until every agent answers, the record's primary serves, and a sync member streams: the record lists one from
+        the instant of a move on, and a former primary needs a while to come back as it."""
         end = time.monotonic() + deadline_s
         while True:
             seen = self.status()
-            if seen["record"] and seen["record"]["sync"]:
+            state = {site["name"]: site["state"] for site in seen["sites"]}
+            record = seen["record"]
+            if (
+                record and record["sync"] and "unknown" not in state.values()
+                and state[record["primary"].split("_")[0]] == "primary"
+                and all(state[member.split("_")[0]] == "streaming" for member in record["sync"])
+            ):  # fmt: skip
                 return seen
             assert time.monotonic() < end, f"not protected: {json.dumps(seen, indent=1)}"
             time.sleep(0.2)

@@ -40,8 +40,8 @@ class Load:
 
     def __enter__(self) -> Load:
         self._process.__enter__()
-        self._process.wait_ready(deadline_s=60.0)
-        self._process.wait_acknowledged(3, deadline_s=20.0)
+        self._process.wait_ready(deadline_s=90.0)
+        self._process.wait_acknowledged(3, deadline_s=60.0)
         return self
 
     def __exit__(

@@ -94,7 +94,7 @@ class Scheduled:
         """One post each ``every_s``, the first due in ``first_s``."""
         site = self._fleet.data_sites[0]
         name, words = f"clock_{time.time_ns():x}"[:30], {"password": "a password for nobody else"}
-        with httpx.Client(base_url=f"http://{site.address}:{site.ports.edge}", timeout=15) as app:
+        with httpx.Client(base_url=f"http://{site.address}:{site.ports.edge}", timeout=60) as app:
             app.post("/api/accounts", json={"name": name, **words}).raise_for_status()
             token = app.post("/api/sessions", json={"name": name, **words}).raise_for_status().json()["token"]
             now = datetime.now(UTC)
@@ -107,7 +107,7 @@ class Scheduled:
                 )
                 self.posts.append(made.raise_for_status().json()["id"])
 
-    def times_published(self, *, deadline_s: float = 20.0) -> list[int]:
+    def times_published(self, *, deadline_s: float = 60.0) -> list[int]:
         """For each of them, once all are published (or the deadline has passed)."""
         end = time.monotonic() + deadline_s
         while True:

@@ -16,7 +16,7 @@ _SEED = int(os.environ.get("FAILOVER_TEST_SEED", "7"))
 _KILLS = 20
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_kills_at_random_instants_lose_nothing(protected: LocalFleet, tmp_path: Path) -> None:
     folder = tmp_path / "campaign"
     outcome = run_campaign(protected, folder, kills=_KILLS, seed=_SEED)

@@ -26,7 +26,7 @@ def wired(protected: LocalFleet) -> Iterator[Wired]:
     one.close()
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 def test_a_switchover_struck_at_any_point_arrives(protected: LocalFleet, wired: Wired, tmp_path: Path) -> None:
     stories = Stories(protected, wired)
     stories.be_primary("alpha")

@@ -42,7 +42,7 @@ def agent_pid(fleet: LocalFleet, site: str) -> int:
     return int((fleet.host_dir(site) / "run" / "agent.lock").read_text())
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_a_second_deploy_changes_nothing_and_says_so(protected: LocalFleet) -> None:
     before = {site: pids(protected, site) for site in ("alpha", "beta")}
     ran = protected.run("--json", "deploy", "--yes")
@@ -50,16 +50,16 @@ def test_a_second_deploy_changes_nothing_and_says_so(protected: LocalFleet) -> N
     assert {site: pids(protected, site) for site in ("alpha", "beta")} == before
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 def test_a_killed_agent_comes_back_and_adopts_what_runs(protected: LocalFleet) -> None:
     for site in ("alpha", "beta"):
         before, agent = pids(protected, site), agent_pid(protected, site)
         os.kill(agent, signal.SIGKILL)
-        end = time.monotonic() + 15
+        end = time.monotonic() + 60
         while agent_pid(protected, site) == agent:
             assert time.monotonic() < end, "the agent was not started again"
             time.sleep(0.05)
-        protected.wait_protected(deadline_s=20)
+        protected.wait_protected()
         assert pids(protected, site) == before
 
 
@@ -76,7 +76,7 @@ def test_a_request_without_a_valid_certificate_learns_nothing(protected: LocalFl
             raise ConnectionError("closed without a word")
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_a_changed_service_is_restarted_and_postgresql_is_not_touched(protected: LocalFleet) -> None:
     before = pids(protected, "alpha")
     text = protected.file.read_text()
@@ -85,7 +85,7 @@ def test_a_changed_service_is_restarted_and_postgresql_is_not_touched(protected:
     try:
         protected.file.write_text(changed)
         protected.deploy()
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while (after := pids(protected, "alpha"))["worker"] in (before["worker"], 0):
             assert time.monotonic() < end, "the worker was not restarted"
             time.sleep(0.1)
@@ -95,7 +95,7 @@ def test_a_changed_service_is_restarted_and_postgresql_is_not_touched(protected:
         protected.deploy()
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_a_changed_postgresql_setting_is_in_force_without_a_restart(protected: LocalFleet) -> None:
     before = {site: pids(protected, site)["postgres"] for site in ("alpha", "beta")}
     text = protected.file.read_text()
@@ -104,7 +104,7 @@ def test_a_changed_postgresql_setting_is_in_force_without_a_restart(protected: L
     try:
         protected.file.write_text(text.replace("\n  settings: {}", "\n  settings: {work_mem: 7MB}"))
         protected.deploy()
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         for site in ("alpha", "beta"):
             while wired.measure.column(site, "show work_mem", {}) != ["7MB"]:
                 assert time.monotonic() < end, f"the setting is not in force at {site}"
@@ -116,7 +116,7 @@ def test_a_changed_postgresql_setting_is_in_force_without_a_restart(protected: L
         protected.deploy()
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_a_dead_host_is_found_and_repaired_with_its_data(protected: LocalFleet) -> None:
     members = {site: (protected.host_dir(site) / "member").read_text() for site in ("alpha", "beta")}
     standby = protected.status()["record"]["sync"][0].split("_")[0]
@@ -126,7 +126,7 @@ def test_a_dead_host_is_found_and_repaired_with_its_data(protected: LocalFleet) 
     assert (protected.host_dir(standby) / "member").read_text() == members[standby]
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_the_checker_finds_rows_that_are_gone(protected: LocalFleet) -> None:
     """Negative control: a checker that cannot fail proves nothing."""
     primary = protected.status()["record"]["primary"].split("_")[0]
