@@ -41,17 +41,23 @@ class NetworkProbe:
             if writer is not None:
                 writer.transport.abort()
 
-    async def database_hangs_up(self, *, address: str, port: int) -> None:
+    async def database_hangs_up(self, *, address: str, port: int) -> bool:
         writer: asyncio.StreamWriter | None = None
+        answered = False
         try:
             async with asyncio.timeout(_CONNECT_S):
                 reader, writer = await asyncio.open_connection(address, port)
-            writer.write(_SSL_REQUEST)
+                writer.write(_SSL_REQUEST)
+                answered = bool(await reader.read(1))
             async with asyncio.timeout(_WIRE_S):
-                while await reader.read(16):
+                while answered and await reader.read(16):
                     continue
-        except (OSError, TimeoutError):
-            return
+        except TimeoutError:
+            return False
+        except OSError:
+            return answered
+        else:
+            return answered
         finally:
             if writer is not None:
                 writer.transport.abort()

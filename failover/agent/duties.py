@@ -24,6 +24,9 @@ from failover.ports.processes import Processes
 _MIGRATE_S = 120.0
 _HASTE_S = 2.0
 _SERVING_S = 10.0
+_PATIENCE = 0.3
+"""Of a hold's budget (5 s by default): longer than any step of a move takes from one order to the next, and short
+enough that those who wait for a run that fell asleep are served before they give up."""
 _SERIALS_KEPT = 4096
 
 
@@ -134,11 +137,29 @@ class Duties:
             raise Refused(f"this host knows epoch {view.record.epoch if view.record else 'none'}, not {epoch}")
         if view.hold is not None and view.hold.run != run and boot_s() < view.hold.until_s and view.hold.epoch == epoch:
             raise Refused(f"the gates are held by {view.hold.run}", hint="failover journal list")
-        view.hold = Hold(run=run, epoch=epoch, until_s=boot_s() + budget_s)
+        await self._require_move(run)
+        now = boot_s()
+        view.hold = Hold(
+            run=run, epoch=epoch, until_s=now + budget_s, heard_s=now, patience_s=budget_s * _PATIENCE
+        )
         await database.hasten(_HASTE_S)
         await gates.deliver(wait_s=wait_s)
         view.database = await database.facts()
+        view.hear(run)
         return msgspec.structs.replace(gates.facts(), open_writes=view.database.open_writes)
+
+    async def _require_move(self, run: str) -> None:
+        """A run that slept while its move was taken back must not close a gate again."""
+        for look in (False, True):
+            record = await self._follower().look() if look else self._view.record
+            if record is not None and record.move is not None and record.move.run == run:
+                return
+        raise Refused(f"the record carries no move of {run}", hint="failover status")
+
+    def _follower(self) -> Follower:
+        if self.parts is None:
+            raise Refused("this host has no spec")
+        return self.parts.follower
 
     async def quiesce(self, run: str, *, epoch: int, budget_s: float, wait_s: float) -> GateFacts:
         """Before a hold, for an app without a gate: workers stop writing, slow requests are waited for at most
@@ -173,7 +194,11 @@ class Duties:
     async def stop_primary(self, run: str, *, budget_s: float) -> DatabaseFacts:
         """See ``Keeper.stop_for``."""
         _, keeper, _ = self._moving()
-        return await keeper.stop_for(run, budget_s=budget_s)
+        self._view.hear(run)
+        try:
+            return await keeper.stop_for(run, budget_s=budget_s)
+        finally:
+            self._view.hear(run)
 
     async def received(self, lsn: int, *, wait_s: float) -> DatabaseFacts:
         """See ``Keeper.received``."""
@@ -186,6 +211,7 @@ class Duties:
         hold = self._view.hold
         if hold is None or hold.run != run or boot_s() >= hold.until_s:
             raise Refused(f"{run} does not hold the gates here")
+        self._view.hear(run)
         return await database.end_writers()
 
     async def checkpoint(self) -> None:

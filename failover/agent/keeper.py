@@ -1,7 +1,6 @@
 """Performs what ``planner/keeper.decide`` says, one action at a time. Decides nothing itself.
 
 One keeper per data directory: ``main`` holds a lock for life (safety C3).
-Longer than 350 lines because looking and acting share what a keeper remembers between two looks.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ import time
 from failover.agent.evidence import Evidence
 from failover.agent.follower import Follower
 from failover.agent.gates import Gates
+from failover.agent.peers import Peers
 from failover.agent.view import HostView, boot_s
 from failover.agent.watch import AloneClock, FlushWatch
 from failover.errors import FailoverError, Refused, Unreachable
@@ -22,7 +22,7 @@ from failover.model.observation import DatabaseFacts
 from failover.model.record import Record
 from failover.model.units import member_id
 from failover.planner import keeper as decisions
-from failover.planner.verdict import Opinion
+from failover.planner.gate import abandoned
 from failover.ports.database import Database, Upstream
 
 log = logging.getLogger("failover.keeper")
@@ -34,7 +34,6 @@ _SOON_S = 0.006
 _BEAT_S = 0.5
 _PUBLISH_S = 2.0
 _NOT_STREAMING_S = 20.0
-_OPINION_S = 2.0
 # Longer than that, and whoever must agree does not: looking closely would only burn the processor.
 _MISSED_SOON_S = 1.5
 
@@ -47,6 +46,7 @@ class Keeper:
         self._database = database
         self._follower = follower
         self._gates = gates
+        self._peers = Peers(view)
         self._turn = asyncio.Lock()
         spec = view.spec
         self._stale_s = spec.standby_stale_s if spec is not None else 1.5
@@ -149,7 +149,7 @@ class Keeper:
             # On a standby too: after a move the old primary finds its slot here, or it would come back for it later.
             self._next_slots = now + _PUBLISH_S
             with contextlib.suppress(Unreachable):
-                await self._database.ensure_slots([*self._copies().values()])
+                await self._database.ensure_slots([*self._peers.copies().values()])
         if self._settings_due and db.state in ("primary", "standby"):
             await self._apply_settings()
         self._count_streaming(db, now)
@@ -186,46 +186,29 @@ class Keeper:
     def _count_streaming(self, db: DatabaseFacts, now: float) -> None:
         if db.state == "standby" and db.streaming:
             self._rejoin_failed = False
-        if db.state != "standby" or db.streaming or not self._upstream_ready():
+        if db.state != "standby" or db.streaming or not self._peers.upstream_ready(self._record):
             self._not_streaming_since = None
             return
         self._not_streaming_since = self._not_streaming_since or now
         if now - self._not_streaming_since > _NOT_STREAMING_S:
             self._rejoin_failed = True
 
-    def _copies(self) -> dict[str, str]:
-        copies = {}
-        for site, peer in self._view.peers.items():
-            if peer.state is not None and peer.state.database.member:
-                copies[site] = peer.state.database.member
-        return copies
-
-    def _upstream_ready(self) -> bool:
-        record = self._record
-        peer = self._view.peers.get(record.primary_site) if record is not None else None
-        if record is None or peer is None or peer.state is None or boot_s() - peer.state_at_s > _OPINION_S:
-            return False
-        return peer.state.database.state == "primary" and peer.state.database.member == record.primary
-
-    def _opinions(self, site: str) -> tuple[Opinion, ...]:
-        """This host's verdict and every peer's that is fresh enough to count."""
-        view = self._view
-        opinions = [Opinion(observer=view.site, provider=view.provider, verdict=view.verdict_on(site))]
-        for name, peer in view.peers.items():
-            if name == site or peer.state is None or boot_s() - peer.state_at_s > _OPINION_S:
-                continue
-            for probe in peer.state.probes:
-                if probe.site == site:
-                    opinions.append(Opinion(observer=name, provider=peer.peer.provider, verdict=probe.verdict))
-        return tuple(opinions)
+    def _move_age_s(self, record: Record | None, now: float) -> float:
+        """How long the record's move is known here; past its budget once this keeper has given it up."""
+        move = record.move if record is not None else None
+        if move is None or move.run != self._gave_up_move:
+            self._gave_up_move = ""  # a run that is resumed may claim it again
+        if move is not None and abandoned(self._view.hold, move.run, now_s=now):
+            self._gave_up_move = move.run
+        if move is not None and move.run == self._gave_up_move:
+            return move.budget_s + 1.0
+        return now - self._view.move_seen[1]
 
     def _facts(self) -> decisions.KeeperFacts:
         view, record, db = self._view, self._record, self._view.database
         spec = view.spec
         now = boot_s()
-        age = now - view.move_seen[1]
-        if record is not None and record.move is not None and record.move.run == self._gave_up_move:
-            age = record.move.budget_s + 1.0
+        age = self._move_age_s(record, now)
         publish = 0
         if now >= self._next_publish and record is not None and record.sync and db.state == "primary":
             flushed = {r.application_name: r.flush_lsn for r in db.replicas}
@@ -245,10 +228,10 @@ class Keeper:
             move_ended_s=None if view.move_ended_at_s is None else now - view.move_ended_at_s,
             lost=self._watch.lost(db, now_s=now) if db.state == "primary" else frozenset(),
             caught_up=self._watch.caught_up(db),
-            copies=self._copies(),
-            opinions={peer.site: self._opinions(peer.site) for peer in sites},
+            copies=self._peers.copies(),
+            opinions={peer.site: self._peers.opinions(peer.site) for peer in sites},
             providers={view.site: view.provider, **{p.peer.site: p.peer.provider for p in view.peers.values()}},
-            upstream_ready=self._upstream_ready(),
+            upstream_ready=self._peers.upstream_ready(record),
             rejoin_failed=self._rejoin_failed,
             publish_flush=publish,
             alone_s=alone_s,
@@ -336,7 +319,7 @@ class Keeper:
                 or move.source != self._view.database.member
             ):
                 raise Refused(f"the record carries no move of {run} from this site", hint="failover status")
-            if boot_s() - self._view.move_seen[1] > move.budget_s:
+            if boot_s() - self._view.move_seen[1] > move.budget_s or run == self._gave_up_move:
                 raise Refused(f"the budget of {run} is over", hint="failover switchover again")
             if self._stopped[0] == run and self._view.database.state in ("standby", "starting"):
                 return self._stopped[1]  # asked again: it waits as a standby by now

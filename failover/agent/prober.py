@@ -10,15 +10,19 @@ import asyncio
 import contextlib
 
 from failover.agent.view import HostView, PeerView, boot_s
+from failover.model.record import Record
 from failover.model.units import site_of
 from failover.planner.verdict import DOWN
 from failover.ports.probe import PeerProbe
 
 _STATE_EVERY_S = 1.0
 _STATE_SOON_S = 0.03
-# A standby whose connections were closed is looked at closely for a moment: every write waits for the answer.
-_CLOSE_EVERY_S = 0.04
+# A standby whose connections were closed is looked at closely for a moment: every write waits for the answer. A server
+# that is only started anew is away for longer than these few looks, so nothing is gained by spacing them.
+_CLOSE_EVERY_S = 0.025
 _CLOSE_LOOK_S = 1.0
+# So long after a sync member's last sign of life another observer's word on it is asked for at once, over and over.
+_DECISIVE_S = 5.0
 _WIRE_AGAIN_S = 0.5
 
 
@@ -61,7 +65,10 @@ class Prober:
             now = boot_s()
             if now >= next_probe:
                 await self._probe_database(peer, spec.probe_timeout_s)
-                close = peer.database.failures and boot_s() < self._close_look_until.get(peer.peer.site, 0.0)
+                close = (
+                    0 < peer.database.failures < spec.probe_failures
+                    and boot_s() < self._close_look_until.get(peer.peer.site, 0.0)
+                )
                 next_probe = max(next_probe + (_CLOSE_EVERY_S if close else spec.probe_every_s), boot_s())
             every = _STATE_SOON_S if self._urgent(peer) else _STATE_EVERY_S
             if boot_s() >= last_state + every and self._may_ask(peer):
@@ -82,11 +89,15 @@ class Prober:
         Never to the primary: its restart must not look like its death any sooner than the fleet's timing says."""
         site = peer.peer.site
         while self._view.spec is not None:
-            if self._is_standby(peer):
-                await self._probe.database_hangs_up(address=peer.peer.address, port=peer.peer.database_port)
+            if self._is_standby(peer) and await self._probe.database_hangs_up(
+                address=peer.peer.address, port=peer.peer.database_port
+            ):
+                # PostgreSQL hangs up by itself after a minute: then the next wire is laid without a gap.
                 if self._is_standby(peer):
                     self._close_look_until[site] = boot_s() + _CLOSE_LOOK_S
                     self._closer.setdefault(site, asyncio.Event()).set()
+                    await asyncio.sleep(_CLOSE_EVERY_S)
+                continue
             await asyncio.sleep(_WIRE_AGAIN_S)
 
     def _is_standby(self, peer: PeerView) -> bool:
@@ -116,9 +127,27 @@ class Prober:
         if record.primary_site == peer.peer.site:
             return peer.serving_epoch != record.epoch and self._may_ask(peer)
         if record.primary_site == self._view.site:
-            lost = {site_of(member) for member in record.sync if self._view.verdict_on(site_of(member)) == DOWN}
+            lost = self._failing(record)
             return bool(lost) and peer.peer.site not in lost
         return self._view.verdict_on(record.primary_site) == DOWN
+
+    def _failing(self, record: Record) -> set[str]:
+        """Sites of sync members that did not answer lately, and did until a moment ago."""
+        found = set()
+        for site in {site_of(member) for member in record.sync} & set(self._view.peers):
+            tally = self._view.peers[site].database
+            if tally.failures and tally.ok_at_s is not None and boot_s() - tally.ok_at_s < _DECISIVE_S:
+                found.add(site)
+        return found
+
+    def _ask_the_others(self, site: str) -> None:
+        """Our own sync member failed to answer for the first time: whether it is gone is what the others say."""
+        record = self._view.record
+        if record is None or record.primary_site != self._view.site or site not in self._failing(record):
+            return
+        for name, closer in self._closer.items():
+            if name != site:
+                closer.set()
 
     async def _probe_database(self, peer: PeerView, timeout_s: float) -> None:
         if not peer.peer.database_port:
@@ -131,6 +160,8 @@ class Prober:
         if not ok:
             # What this site may still believe of itself depends on it (``planner/gate.believed_for_s``): read anew.
             self._view.look_now.set()
+            if peer.database.failures == 1:
+                self._ask_the_others(peer.peer.site)
         if not ok or self._view.verdict_on(peer.peer.site) != before:
             self._view.changed.set()
 

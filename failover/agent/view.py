@@ -6,6 +6,8 @@ import asyncio
 import time
 from pathlib import Path
 
+import msgspec
+
 from failover.model.observation import AgentState, DatabaseFacts, Kept, ProbeFacts
 from failover.model.record import Record
 from failover.model.spec import HostSpec, Peer
@@ -104,6 +106,8 @@ class HostView:
             self.moved.set()
             self.moved = asyncio.Event()
         self.record = record
+        if before is not None and (record.move is None or record.move.run != before.run):
+            self._end_move(before.run)
         if before is not None and before.kind == "switchover" and record.move != before:
             self.move_ended_at_s = boot_s() if record.primary == before.source else None
         self.record_since_s = boot_s()
@@ -111,6 +115,19 @@ class HostView:
         if run != self.move_seen[0]:
             self.move_seen = (run, boot_s())
         self.changed.set()
+
+    def hear(self, run: str) -> None:
+        """The run that holds the gates here is alive."""
+        if self.hold is not None and self.hold.run == run:
+            self.hold = msgspec.structs.replace(self.hold, heard_s=boot_s())
+
+    def _end_move(self, run: str) -> None:
+        """A move that left the record is over, whatever its run believes: nobody waits for it any longer."""
+        if self.hold is not None and self.hold.run == run:
+            self.hold = None
+        if self.quiesce is not None and self.quiesce.run == run:
+            self.quiesce = None
+            self.turned.set()
 
     def quiesced(self) -> bool:
         """A run's quiesce is in force. Like a hold it is over by itself: by time, or in the next epoch."""

@@ -8,7 +8,8 @@ from failover.model.units import Lsn
 
 _JUST_NOW_S = 0.001
 _NEVER_SEEN_S = 3.0
-_VANISHED_S = 0.15
+# Whether it is gone for good is not judged by this: that takes the witness's word, too.
+_VANISHED_S = 0.06
 
 
 class FlushWatch:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
 from failover.model.observation import DatabaseFacts
@@ -10,11 +12,22 @@ from failover.model.record import Record
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
     """A run's hold. It is over by itself: after ``until_s`` (CLOCK_BOOTTIME here), or when the epoch it was made for
-    is past, because then the move it served is committed."""
+    is past, because then the move it served is committed.
+
+    ``heard_s``: when the run last spoke to this host (CLOCK_BOOTTIME). ``patience_s``: so long it may say nothing in
+    the middle of its move; then the old primary's keeper takes the move back (``abandoned``)."""
 
     run: str
     epoch: int
     until_s: float
+    heard_s: float = 0.0
+    patience_s: float = math.inf
+
+
+def abandoned(hold: Hold | None, run: str, *, now_s: float) -> bool:
+    """Has ``run`` closed the gate here and then fallen silent? Its commit may still come: whoever takes the move back
+    does it by a swap of the record, and only one of the two passes (safety C2)."""
+    return hold is not None and hold.run == run and now_s - hold.heard_s > hold.patience_s
 
 
 class GateInputs(msgspec.Struct, frozen=True, kw_only=True):

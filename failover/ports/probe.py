@@ -16,9 +16,10 @@ class PeerProbe(Protocol):
         """TCP and one byte of PostgreSQL's protocol: a frozen host still accepts, but does not answer."""
         ...
 
-    async def database_hangs_up(self, *, address: str, port: int) -> None:
-        """Connect like ``database_answers`` and return when the other end closes: at once when there is none. A dying
-        database closes its connections itself, so nobody has to come and look; silence says nothing here."""
+    async def database_hangs_up(self, *, address: str, port: int) -> bool:
+        """Connect like ``database_answers`` and return true when the other end closes; false at once when nobody
+        answers there, or after a long silence. A dying database closes its connections itself, so nobody has to come
+        and look; silence says nothing here."""
         ...
 
     async def agent_state(self, *, address: str, port: int, timeout_s: float) -> AgentState | None:

@@ -55,19 +55,17 @@ class Host:
             self.view, store, lease_file=site.host_dir / "run" / "lease.json", lease_ttl_s=5.0
         )
         self.keeper = Keeper(self.view, site.database, self.follower, Gates())  # type: ignore[arg-type]
-        self.keeper._copies = self._copies  # type: ignore[method-assign]
-        self.keeper._upstream_ready = self._ready  # type: ignore[method-assign]
-        self.keeper._opinions = self._opinions  # type: ignore[method-assign]
+        self.keeper._peers = self  # type: ignore[assignment]
 
-    def _copies(self) -> dict[str, str]:
+    def copies(self) -> dict[str, str]:
         member = self.other.view.database.member
         return {self.other.name: member} if member and not self.other.dead else {}
 
-    def _ready(self) -> bool:
+    def upstream_ready(self, _record: Record | None) -> bool:
         record, peer = self.view.record, self.other.view.database
         return not self.other.dead and record is not None and peer.state == "primary" and peer.member == record.primary
 
-    def _opinions(self, site: str) -> tuple[Opinion, ...]:
+    def opinions(self, site: str) -> tuple[Opinion, ...]:
         runs = self.other.view.database.state in ("primary", "standby") and not self.other.dead
         said = UP if runs else DOWN
         return tuple(Opinion(observer=one, provider=PROVIDERS[one], verdict=said) for one in (self.name, "gamma"))
