@@ -112,6 +112,14 @@ class Unreachable(FailoverError):
     retriable = True
 
 
+class ProviderRefuses(FailoverError):
+    """A provider refuses or does not answer, and not only for a moment. Final for this run: what does not need it goes
+    on, and the hint says what to type once it answers again."""
+
+    code = "provider-refuses"
+    exit_status = Exit.UNREACHABLE
+
+
 class OutcomeUnknown(Unreachable):
     """A change was sent and no answer came: it may or may not have happened. Look before sending it again."""
 

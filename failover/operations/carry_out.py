@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from failover import kernel
 from failover.engine.clock import BootClock
 from failover.engine.executor import Tools, execute
-from failover.engine.handler import RunResult
+from failover.engine.handler import RunResult, StepResult
 from failover.engine.interrupt import Interrupt
 from failover.engine.order import commit_step
 from failover.engine.owner import this_process
@@ -122,7 +122,7 @@ def tools_of(wired: Wired, guard: RunGuard, watch: Watch, interrupt: Interrupt, 
 
 def report(wired: Wired, plan: Plan, result: RunResult, watch: Watch) -> RunReport:
     """Observe again and say how it ended. Never fails because of what can no longer be asked."""
-    missed = [f"{one.step.title}: {one.detail or 'not done'}" for one in result.failures]
+    missed = [f"{one.step.title}: {one.detail or 'not done'}{_next(one)}" for one in result.failures]
     after = None
     lost: tuple[str, ...] = ()
     if plan.verb != "destroy":
@@ -157,6 +157,12 @@ def report(wired: Wired, plan: Plan, result: RunResult, watch: Watch) -> RunRepo
         at_risk=plan.at_risk,
         lost=lost,
     )
+
+
+def _next(failed: StepResult) -> str:
+    """What to type about it, where the error knows."""
+    error = failed.error
+    return f"; {error.hint}" if isinstance(error, FailoverError) and error.hint else ""
 
 
 def _lost(plan: Plan, seen: FleetSeen) -> tuple[str, ...]:

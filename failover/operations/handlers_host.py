@@ -5,16 +5,44 @@ What must never be here: PostgreSQL's life. A spec says what should run; the age
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Callable
+from typing import ClassVar, TypeVar
 
 from failover.engine.handler import Context, Looked, See
-from failover.errors import Refused, Unreachable
+from failover.errors import OutcomeUnknown, ProviderRefuses, Refused, Unreachable
 from failover.model.plan import ApplyStack, Checkpoint, DestroyStack, Enrol, Migrate, PutSpec
 from failover.operations.session import CALL_S, Session, within
 from failover.operations.stack_request import site_request
 from failover.planner.hostspec import host_spec
 
+_T = TypeVar("_T")
 _POLL_S = 0.1
+_REFUSES_FOR_S = 8.0
+"""Since its first no. An account that is suspended says no for days; a busy provider is asked twice or three times."""
+
+
+class Stacks:
+    """Calls of stacks, and since when each provider has refused: waiting for it until the step's time is over would
+    keep whoever asked from the rest of the fleet for ten minutes."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, float] = {}
+
+    def call(self, site: str, context: Context, perform: Callable[[], _T]) -> _T:
+        """``perform``, until the provider has refused for too long: then ``ProviderRefuses``."""
+        try:
+            return perform()
+        except OutcomeUnknown:
+            raise
+        except Unreachable as error:
+            now_s = context.clock.boottime()
+            if now_s - self._since.setdefault(context.step.id, now_s) < _REFUSES_FOR_S:
+                raise
+            raise ProviderRefuses(
+                f"the provider of {site} does not let anything be changed there: {error.message}",
+                where=site,
+                hint=f"once it answers again: failover deploy {site}",
+            ) from error
 
 
 class ApplyStackHandler:
@@ -24,6 +52,7 @@ class ApplyStackHandler:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._stacks = Stacks()
 
     def look(self, action: ApplyStack, context: Context) -> Looked:
         """Done once ``up`` came back, which looks at every resource itself."""
@@ -33,7 +62,9 @@ class ApplyStackHandler:
         """Refresh and up."""
         request = site_request(self._session.wired, action.site)
         provisioner, progress = self._session.wired.provisioner, self._session.progress
-        result = provisioner.up(request, progress=progress, deadline_s=context.left_s)
+        result = self._stacks.call(
+            action.site, context, lambda: provisioner.up(request, progress=progress, deadline_s=context.left_s)
+        )
         return "unchanged" if result.changed == 0 else f"{result.changed} resources changed"
 
 
@@ -44,6 +75,7 @@ class DestroyStackHandler:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._stacks = Stacks()
 
     def look(self, action: DestroyStack, context: Context) -> Looked:
         """Done once ``destroy`` came back; with nothing there it is silent."""
@@ -53,7 +85,9 @@ class DestroyStackHandler:
         """Destroy it."""
         request = site_request(self._session.wired, action.site)
         provisioner, progress = self._session.wired.provisioner, self._session.progress
-        gone = provisioner.destroy(request, progress=progress, deadline_s=context.left_s)
+        gone = self._stacks.call(
+            action.site, context, lambda: provisioner.destroy(request, progress=progress, deadline_s=context.left_s)
+        )
         return "nothing there" if gone == 0 else f"{gone} resources removed"
 
 

@@ -219,11 +219,13 @@ def _fleet_steps(fleet: Fleet, chosen: tuple[Site, ...], primary: str, before: l
             )
         )
     ready = steps[-1].id
-    steps.append(protected(fleet, lane="protect", after=(ready,)))
+    ends = {step.site: step.id for step in before if step.lane == step.site and _last_of(step, before)}
+    # Of a site whose provider refuses nothing is waited for.
+    copies = tuple(ends[site.name] for site in chosen if site.role is Role.DATA)
+    steps.append(protected(fleet, lane="protect", after=(ready, *copies)))
     for site in chosen:
         if site.role is not Role.DATA:
             continue
-        own = tuple(step.id for step in before if step.lane == site.name and _last_of(step, before))
         steps.append(
             Step(
                 id=f"serving-{site.name}",
@@ -234,13 +236,15 @@ def _fleet_steps(fleet: Fleet, chosen: tuple[Site, ...], primary: str, before: l
                 timeout_s=90.0,
                 required=site.name == primary,
                 lane=f"serve-{site.name}",
-                after=(ready, *own),
+                after=(ready, ends[site.name]),
                 command="# wait",
                 check=hand.edge(site.name),
                 back=NOTHING,
             )
         )
-    steps.extend(dns_steps(fleet, primary, after=(ready,)))
+    for step in dns_steps(fleet, primary, after=(ready,)):
+        own = (ends[step.site],) if step.site in ends else ()
+        steps.append(msgspec.structs.replace(step, after=(*step.after, *own)))
     return steps
 
 
