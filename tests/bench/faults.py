@@ -98,9 +98,9 @@ def standby(runs: int, *, contest: bool) -> int:
         "failover", killed_ms=spread(stalls["kill"]), frozen_ms=spread(stalls["freeze"]),
         reprotected_s=spread(again), **sums,
     )  # fmt: skip
-    ours = statistics.median(stalls["kill"])
-    held = ours <= 300 and statistics.median(stalls["freeze"]) <= 2500 and len(again) == len(back) and sound(sums)
-    limit = "killed <= 300 ms, frozen <= 2500 ms (medians), 0 lost, protected again"
+    ours = max(stalls["kill"])
+    held = ours <= 300 and max(stalls["freeze"]) <= 2500 and len(again) == len(back) and sound(sums)
+    limit = "killed <= 300 ms, frozen <= 2500 ms (each run), 0 lost, protected again"
     return verdict("standby", ours=ours, theirs=None, limit=limit, held=held)
 
 
