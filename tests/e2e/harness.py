@@ -64,7 +64,8 @@ class LocalFleet:
         ran = Ran(process.returncode, out, err, time.monotonic() - began)
         if status is not None and ran.status != status:
             raise AssertionError(
-                f"failover {' '.join(words)}: exit {ran.status}, wanted {status}\n--- stdout\n{out}\n--- stderr\n{err}"
+                f"failover {' '.join(words)}: exit {ran.status}, wanted {status}\n"
+                f"--- stdout\n{out}\n--- stderr\n{err}\n{self.last_words()}"
             )
         return ran
 
@@ -113,8 +114,18 @@ class LocalFleet:
                 and all(state[member.split("_")[0]] == "streaming" for member in record["sync"])
             ):  # fmt: skip
                 return seen
-            assert time.monotonic() < end, f"not protected: {json.dumps(seen, indent=1)}"
+            assert time.monotonic() < end, f"not protected: {json.dumps(seen, indent=1)}\n{self.last_words()}"
             time.sleep(0.2)
+
+    def last_words(self) -> str:
+        """The end of each site's logs, for a failure that nobody can look at any more."""
+        logs = [
+            log
+            for name in ("supervise", "agent", "postgres")
+            for log in sorted(self.state.glob(f"s*/*/log/{name}.log"))
+        ]
+        ends = ((log, log.read_text(errors="replace").splitlines()[-15:]) for log in logs if log.is_file())
+        return "\n".join(f"--- {log.relative_to(self.state)}\n" + "\n".join(lines) for log, lines in ends)
 
     def end(self) -> None:
         """Whatever happened: nothing of this fleet runs afterwards."""
