@@ -69,7 +69,8 @@ class HttpHold:
             change = self._hold if state == "hold" else partial(self._open, primary, fresh_until_s, slow=not slow)
             seen = await asyncio.to_thread(change)
         until_s = _boottime_s() + wait_s
-        while (seen.slow if slow else seen.in_flight) and _boottime_s() < until_s:
+        # Slow ones that are left at the hold have had their time in the quiesce: nobody waits for them any more.
+        while (seen.slow if slow else seen.in_flight > seen.slow) and _boottime_s() < until_s:
             # Outside the turn: a hold must not wait for somebody's upload.
             await asyncio.sleep(_POLL_S)
             seen = await asyncio.to_thread(self._look)

@@ -196,7 +196,7 @@ def _hold(fleet: Fleet, source: str, epoch: int) -> Step:
         title=f"Hold the gates at {' and '.join(sites)}",
         action=HoldGates(sites=sites, budget_s=fleet.timing.hold_budget_s),
         why="requests wait instead of failing; the agents open again by themselves when the budget is over",
-        timeout_s=3.0,
+        timeout_s=3.0 + fleet.timing.hold_budget_s / 2 if fleet.app.promise is AppClass.G3 else 3.0,
         undo=ReleaseGates(sites=sites),
         lane=LANE,
         command=hand.hold(sites, primary=source, epoch=epoch),
