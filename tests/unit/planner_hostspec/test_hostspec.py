@@ -247,3 +247,11 @@ def test_ready_is_asked_where_the_site_is_reached() -> None:
         ready = service("alpha", name).ready
         assert ready is not None
         assert (ready.address, ready.port) == (site.address, port)
+
+
+def test_an_app_behind_a_hold_has_time_to_answer_its_check_after_all_who_were_held() -> None:
+    """A store with a few threads answered it after 180 requests, was found dead, and all of them were refused."""
+    services = tuple(msgspec.structs.replace(one, gate=False) for one in FLEET.app.services)
+    held = service("alpha", "edge", with_app(promise=AppClass.G3, services=services)).files[0].text
+    assert "\n  timeout check 15s\n" in held.partition("backend app")[2]
+    assert "\n  timeout check 2s\n" in service("alpha", "edge").files[0].text.partition("backend app")[2]
