@@ -216,7 +216,7 @@ def judge(told: Told, before: Record, after: Record, *, target: str) -> list[str
     return wrong
 
 
-def left_over(fleet: LocalFleet, *, within_s: float = 3.0) -> list[str]:
+def left_over(fleet: LocalFleet, *, within_s: float = 15.0) -> list[str]:
     """Processes of commands that have ended, and supervisors beside the one each host has. One that is forked at this
     moment is in neither list; what is still there after ``within_s`` is an orphan."""
     end = time.monotonic() + within_s
