@@ -1,8 +1,9 @@
 """A death of the agent at a chosen act of its keeper: SIGKILL of this process. For tests and drills only.
 
 An agent that finds ``run/strike`` (``ACT/before`` or ``ACT/after``, for example ``rewind/after``) when it starts dies
-there, once: the file goes first. Acts are the database's calls that change something, and the record's swap; they are
-read from the port, so that a new one is covered as it is.
+there, once: the file goes first. Of several it dies at the one it comes to first, and ``run/struck`` says at which.
+Acts are the database's calls that change something, and the record's swap; they are read from the port, so that a new
+one is covered as it is.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any, TypeVar, cast
 from failover.ports.database import Database
 
 _Part = TypeVar("_Part")
-FILE = "run/strike"
+FILE, STRUCK = "run/strike", "run/struck"
 PHASES = ("before", "after")
 _LOOKS = {"facts", "heartbeat", "ensure_slots"}
 ACTS = (*(name for name, call in vars(Database).items() if iscoroutinefunction(call) and name not in _LOOKS), "swap")
@@ -55,6 +56,7 @@ class _Struck:
         return watched
 
     def _die_at(self, point: str) -> None:
-        if self._file.exists() and self._file.read_text().strip() == point:
+        if self._file.exists() and point in self._file.read_text().split():
+            self._file.with_name(Path(STRUCK).name).write_text(point)
             self._file.unlink()
             os.kill(os.getpid(), signal.SIGKILL)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from tests.bench import broken_laws, campaign, crashpoints, explore, faults, moves, plain, times
 
@@ -24,6 +25,7 @@ BENCHES: dict[str, tuple[Callable[..., int], int]] = {
     "startup": (times.startup, 15),
     "deploy-kills": (times.deploy_kills, 20),
 }
+_STRUCK = ("lanes", "block", "only", "folder", "go_on")
 
 
 def main() -> int:
@@ -32,9 +34,16 @@ def main() -> int:
     parser.add_argument("name", choices=sorted(BENCHES))
     parser.add_argument("--runs", type=int, help="instead of the full count")
     parser.add_argument("--alone", action="store_true", help="without the contender")
+    struck = parser.add_argument_group("crashpoints")
+    struck.add_argument("--lanes", type=int, help="fleets side by side")
+    struck.add_argument("--block", type=int, help="the first lane's block of addresses; the next is 30 higher")
+    struck.add_argument("--only", metavar="TEXT", help="points whose text has it")
+    struck.add_argument("--folder", type=Path, help="where the results are")
+    struck.add_argument("--continue", dest="go_on", action="store_true", default=None, help="strike what is left")
     asked = parser.parse_args()
     bench, runs = BENCHES[asked.name]
-    return bench(asked.runs or runs, contest=not asked.alone)
+    more = {name: value for name in _STRUCK if (value := getattr(asked, name)) is not None}
+    return bench(asked.runs or runs, contest=not asked.alone, **more)
 
 
 if __name__ == "__main__":

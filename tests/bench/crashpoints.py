@@ -1,113 +1,137 @@
-"""``crashpoints``: every verb struck at every point that its plan has. ``--runs N`` takes a seeded sample of N."""
+"""``crashpoints``: every verb struck at every point that its plan has. ``--runs N`` takes a seeded sample of N.
+
+``--lanes N`` fleets side by side. All is written to ``.failover/crashpoints/`` of the checkout (or ``--folder``) as it
+comes; ``--continue`` strikes what is left there, and again what went wrong. ``--only TEXT``: the points whose text has
+it; a whole one repeats just that one.
+"""
 
 from __future__ import annotations
 
-import shutil
+import contextlib
+import signal
+import subprocess
+import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+from tests.bench.crash_lane import enumerate_all
+from tests.bench.crash_results import Results, sound
 from tests.bench.lines import contender, say, spread, verdict
-from tests.e2e.crash_points import Point, Told, sample
-from tests.e2e.crash_stories import Stories, ask_first, deploy_points, tell_deploy
-from tests.e2e.harness import ROOT, LocalFleet
-from tests.e2e.load import Load, wired_of
+from tests.e2e.crash_points import sample
+from tests.e2e.harness import ROOT
 
 ALL = 1_000_000
 _SEED = 4
-_BLOCK, _DEPLOY_BLOCK = 147, 148
+BLOCK, NEXT_LANE = 141, 30
+_LOOK_S = 2.0
 
 
-def crashpoints(runs: int, *, contest: bool) -> int:
+def crashpoints(
+    runs: int, *, contest: bool, lanes: int = 1, block: int = BLOCK, only: str = "", folder: Path | None = None,
+    go_on: bool = False,
+) -> int:  # fmt: skip
     """Every point, moves under load: the same end state, nothing lost, nothing done twice, nothing left running."""
     del contest
-    with tempfile.TemporaryDirectory(prefix="crash") as folder:
-        base = Path(folder)
-        one = LocalFleet(base / "fleet", block=_BLOCK)
-        one.folder.mkdir()
-        one.init()
-        ask_first(one)
-        try:
-            one.deploy()
-            one.wait_protected()
-            moved, found = strike_moves(one, runs, base)
-        finally:
-            one.run("destroy", "--yes", status=None)
-            one.end()
-        told = [*moved.told, *strike_deploys(found, base)]
-    return summary(told, moved)
+    results = Results(_folder(folder, go_on=go_on))
+    if not results.points():
+        say("the points are made from the plans of a fleet")
+        with tempfile.TemporaryDirectory(prefix="crash") as base:
+            found = enumerate_all(Path(base), block)
+        (results.folder / "found").write_text(str(len(found)))
+        wanted = tuple(point for point in found if only in str(point))
+        results.put_points(tuple(sample(wanted, runs, seed=_SEED)))
+    results.forget_claims()
+    with _running(results, lanes, block) as running:
+        _follow(results, running)
+    return summary(results)
 
 
-class Moved:
-    """What was struck on the one fleet, and what the load's ledger says of it."""
+def _folder(asked: Path | None, *, go_on: bool) -> Path:
+    kept = ROOT / ".failover" / "crashpoints"
+    there = sorted(path.parent for path in kept.glob("*/points.json"))
+    fresh = kept / time.strftime("%Y%m%dT%H%M%S")
+    if asked is not None:
+        return asked.absolute()
+    return there[-1] if go_on and there else fresh
 
-    def __init__(self) -> None:
-        self.found = self.acknowledged = self.lost = self.duplicated = self.unknown = 0
-        self.told: list[Told] = []
 
-
-def strike_moves(one: LocalFleet, runs: int, base: Path) -> tuple[Moved, list[Point]]:
-    """Points of moves, on one fleet under load; and the chosen points of a deploy, which need fleets of their own."""
-    moved = Moved()
-    (base / "plan").mkdir()
-    wired = wired_of(one)
+@contextlib.contextmanager
+def _running(results: Results, lanes: int, block: int) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """The lanes; told to end, and waited for, whatever happens here."""
+    running = []
+    for lane in range(lanes):
+        words = [str(results.folder), str(lane), str(block + lane * NEXT_LANE)]
+        with (results.folder / f"lane-{lane}.log").open("ab") as log:
+            command = [sys.executable, "-m", "tests.bench.crash_lane", *words]
+            running.append(
+                subprocess.Popen(
+                    command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                )
+            )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        stories = Stories(one, wired)
-        found = (*stories.points(), *deploy_points(base / "plan", block=_DEPLOY_BLOCK))
-        chosen = sample(found, runs, seed=_SEED)
-        moved.found = len(found)
-        with Load(one, base / "load") as load:
-            for point in (point for point in chosen if point.verb != "deploy"):
-                moved.told.append(_said(_told(stories, point, one), len(chosen)))
-                if not moved.told[-1].statuses:
-                    break  # what came after a fleet that does not settle would say nothing
-            stored = load.finish()
-        moved.acknowledged = stored.acknowledged
-        moved.lost, moved.duplicated, moved.unknown = len(stored.lost), len(stored.duplicated), len(stored.unknown)
+        yield running
+    except KeyboardInterrupt:
+        say("stopped: each lane ends its point and compares its ledger; --continue goes on")
     finally:
-        wired.close()
-    return moved, [point for point in chosen if point.verb == "deploy"]
+        for process in running:
+            process.terminate()
+        for process in running:
+            process.wait()
 
 
-def _told(stories: Stories, point: Point, one: LocalFleet) -> Told:
-    """The story, or that the fleet did not settle after it; its logs are kept then."""
-    try:
-        return stories.tell(point)
-    except AssertionError as missing:
-        kept = ROOT / ".failover" / "crashpoints" / time.strftime("%Y%m%dT%H%M%S")
-        for log in one.state.glob("sites/*/log/*.log"):
-            (kept / log.parts[-3]).mkdir(parents=True, exist_ok=True)
-            shutil.copy(log, kept / log.parts[-3] / log.name)
-        return Told(point=point, reached=True, statuses=[], seconds=0.0, wrong=[f"{missing}; its logs are in {kept}"])
+def _follow(results: Results, running: list[subprocess.Popen[bytes]]) -> None:
+    """A line for every point that ended, with the time left at the pace so far."""
+    shown = {_name(line) for line in results.lines()}
+    done, total, began = len(results.passed()), len(results.points()), time.monotonic()
+    first = done
+    while True:
+        over = all(process.poll() is not None for process in running)
+        for line in results.lines():
+            if _name(line) in shown:
+                continue
+            shown.add(_name(line))
+            if "point" in line:
+                done += 1
+                left_s = (total - done) * (time.monotonic() - began) / (done - first)
+                say(f"{time.strftime('%T')} {_told(line, done, total)}; {max(0.0, left_s) / 60:.0f} min left")
+            else:
+                say(f"  load {line['compared']}: {line['acknowledged']} acknowledged, lost {len(line['lost'])}, "
+                    f"twice {len(line['duplicated'])}, not known {len(line['unknown'])}")  # fmt: skip
+        if over:
+            return
+        time.sleep(_LOOK_S)
 
 
-def strike_deploys(points: list[Point], base: Path) -> list[Told]:
-    """Each on a fleet of its own, from nothing to nothing."""
-    told = []
-    for number, point in enumerate(points):
-        (base / f"deploy-{number}").mkdir()
-        told.append(_said(tell_deploy(point, base / f"deploy-{number}", block=_DEPLOY_BLOCK), len(points)))
-    return told
+def _name(line: dict[str, Any]) -> tuple[str, float]:
+    return str(line.get("point") or line["compared"]), float(line["at_s"])
 
 
-def _said(told: Told, of: int) -> Told:
-    end = "; ".join(told.wrong) or ("as it should" if told.reached else "not reached")
-    say(f"(of {of}) {told.point}: exit {told.statuses}, {told.seconds:.1f} s, {end}")
-    return told
+def _told(line: dict[str, Any], done: int, total: int) -> str:
+    end = "; ".join(line["wrong"]) or ("as it should" if line["reached"] else "not reached")
+    return f"{done}/{total} {line['point']}: exit {line['statuses']}, {line['seconds']:.1f} s, {end}"
 
 
-def summary(told: list[Told], moved: Moved) -> int:
+def summary(results: Results) -> int:
     """The lines of the benchmark."""
-    wrong = [one for one in told if one.wrong]
-    for one in wrong:
-        say(f"WRONG {one.point}: {'; '.join(one.wrong)}")
+    known, loads, wanted = results.known(), results.loads(), results.points()
+    wrong = {name: line for name, line in known.items() if line["wrong"]}
+    for name, line in wrong.items():
+        say(f"WRONG {name}: {'; '.join(line['wrong'])}\n  again: script/bench crashpoints --only '{name}'")
+    sums = {name: sum(len(load[name]) for load in loads) for name in ("lost", "duplicated", "unknown")}
+    found = results.folder / "found"
+    reached = sum(line["reached"] for line in known.values())
     contender(
-        "failover", points=moved.found, struck=len(told), reached=sum(one.reached for one in told),
-        arrived=len(told) - len(wrong), lost=moved.lost, duplicated=moved.duplicated, unknown=moved.unknown,
-        acknowledged=moved.acknowledged, seconds=spread([one.seconds for one in told]),
-        struck_by_verb=dict(Counter(one.point.verb for one in told)),
+        "failover", points=int(found.read_text()) if found.exists() else len(wanted), wanted=len(wanted),
+        struck=len(known), reached=reached, arrived=len(known) - len(wrong),
+        acknowledged=sum(load["acknowledged"] for load in loads),
+        seconds=spread([line["seconds"] for line in known.values()]),
+        struck_by_verb=dict(Counter(line["verb"] for line in known.values())), results=str(results.folder), **sums,
     )  # fmt: skip
-    held = not wrong and not moved.lost and not moved.duplicated and any(one.reached for one in told)
-    limit = f"{len(told)} of {len(told)} arrive, 0 lost, 0 twice"
-    return verdict("crashpoints", ours=len(told) - len(wrong), theirs=None, limit=limit, held=held)
+    held = not wrong and len(known) == len(wanted) and all(map(sound, loads)) and reached > 0
+    limit = f"{len(wanted)} of {len(wanted)} arrive, 0 lost, 0 twice"
+    return verdict("crashpoints", ours=len(known) - len(wrong), theirs=None, limit=limit, held=held)

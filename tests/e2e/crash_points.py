@@ -116,17 +116,19 @@ def plan_of(wired: Wired, wish: Wish) -> Plan:
     return plan
 
 
-def strike(fleet: LocalFleet, point: Point, *words: str) -> Told:
-    """Run the command, let it be struck, go on as the point says. What is wrong with the run itself is in ``wrong``."""
+def strike(fleet: LocalFleet, point: Point, *words: str, run: str = "", again: tuple[str, ...] = ()) -> Told:
+    """Run the command, let it be struck, go on as the point says. What is wrong with the run itself is in ``wrong``.
+    ``run``: the command goes on with that one. ``again``: what the same again is, if not ``words``."""
     began = time.monotonic()
     before = _runs(fleet)
     ran = _run(fleet, {VARIABLE: f"{point.at}:{point.victims}"}, *words)
     told = Told(point=point, reached=False, statuses=[ran.status], seconds=0.0)
     killed = ran.status == -signal.SIGKILL
-    run = next((name for name in _runs(fleet) if name not in before), "")
-    told.reached = bool(run) and _struck(fleet, run)
+    run = run or next((name for name in _runs(fleet) if name not in before), "")
+    died_before = run in before and point.victims == CLI  # its journal has such a note already
+    told.reached = killed if died_before else bool(run) and _struck(fleet, run, point.victims if run in before else "")
     if killed and point.then == "again":
-        told.statuses.append(fleet.run(*words, status=None).status)
+        told.statuses.append(fleet.run(*(again or words), status=None).status)
         told.wrong += [f"the same again ended with {told.statuses[-1]}"] if told.statuses[-1] else []
     elif killed and run:
         _go_on(fleet, point, run, told)

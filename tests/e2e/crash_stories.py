@@ -52,6 +52,8 @@ class Stories:
         self._fleet = fleet
         self._wired = wired
         self._provider = LocalProvider(wired.fleet, wired.state_dir)
+        self._armed = ""
+        self._fell = ""
 
     def points(self) -> tuple[Point, ...]:
         """Every point of every verb. Takes alpha away for a moment: the plan of a promotion needs a lost primary."""
@@ -81,6 +83,18 @@ class Stories:
         told.wrong += left_over(self._fleet)
         told.seconds = time.monotonic() - began
         return told
+
+    def sweep(self, points: list[Point]) -> list[Told]:
+        """One story of a keeper that dies at whichever of ``points`` (of one verb and victim) it comes to first. How
+        that one ended; or, when it came to none, that all of them were not reached."""
+        self._armed = " ".join(point.at for point in points)
+        try:
+            told = self.tell(points[0])
+        finally:
+            self._armed = ""
+        if not told.reached:
+            return [replace(told, point=point) for point in points]
+        return [replace(told, point=point) for point in points if point.at == self._fell]
 
     def _move(self, point: Point, verb: tuple[str, ...] = ()) -> Told:
         before = self._record()
@@ -118,7 +132,7 @@ class Stories:
         before = self._record()
         target = other(before.primary_site)
         victim = before.primary_site if point.victims == "source" else target
-        self._arm(victim, point.at)
+        self._arm(victim, self._armed or point.at)
         ran = self._fleet.run("switchover", "--to", target, "--yes", status=None)
         told = Told(point=point, reached=False, statuses=[ran.status], seconds=0.0)
         if ran.status == 6:
@@ -133,10 +147,10 @@ class Stories:
         before = self._record()
         dead, site = before.primary_site, other(before.primary_site)
         if point.victims == "survivor":
-            self._arm(site, point.at)
+            self._arm(site, self._armed or point.at)
         self._lose(dead)
         if point.victims == "returning":
-            (self._wired.state_dir / "suspended" / dead / keeper_strike.FILE).write_text(point.at)
+            (self._wired.state_dir / "suspended" / dead / keeper_strike.FILE).write_text(self._armed or point.at)
         ran = self._fleet.run("promote", site, "--yes", status=None)
         told = Told(point=point, reached=False, statuses=[ran.status], seconds=0.0)
         if ran.status == 6:
@@ -158,6 +172,10 @@ class Stories:
         record = settled(self._wired).record
         assert record is not None
         return record
+
+    def primary(self) -> str:
+        """The site that is primary now, once the fleet has settled."""
+        return self._record().primary_site
 
     def be_primary(self, site: str) -> None:
         if self._record().primary_site != site:
@@ -193,9 +211,11 @@ class Stories:
 
     def _disarm(self, site: str) -> bool:
         """True when it was never reached; the agent that waits for it is none the wiser."""
-        file = self._fleet.host_dir(site) / keeper_strike.FILE
+        file, fell = (self._fleet.host_dir(site) / name for name in (keeper_strike.FILE, keeper_strike.STRUCK))
         there = file.exists()
         file.unlink(missing_ok=True)
+        self._fell = fell.read_text() if fell.exists() else ""
+        fell.unlink(missing_ok=True)
         return there
 
 
