@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from failover.model.record import AcceptedLoss, Record, Timeline
 from failover.model.units import MemberId, site_of
+from failover.planner.floor import too_old
 from failover.planner.keeper_actions import (
     CreateDatabase,
     Follow,
@@ -53,6 +54,8 @@ def decide(facts: KeeperFacts) -> KeeperAction:
     record = facts.record
     if record is None:
         return Idle(why="the record was not read yet")
+    if reason := too_old(record, facts.epoch_floor):
+        return Idle(why=reason, trouble=True)
     if record.primary_site == facts.site:
         return _as_record_primary(facts, record)
     return _as_other(facts, record)
@@ -125,9 +128,7 @@ def _wait_as_standby(facts: KeeperFacts, record: Record) -> KeeperAction:
     target = record.move.target if record.move is not None else ""
     if not facts.db.clean_shutdown or not target:
         return Idle(why="stopped for a move that is still live")
-    return StartStandby(
-        upstream=site_of(MemberId(target)), names=(target,), why="stopped for a move: ready to follow its target"
-    )
+    return StartStandby(upstream=site_of(MemberId(target)), names=(target,), why="stopped for a move: ready to follow")
 
 
 def _roll_forward(facts: KeeperFacts, record: Record) -> KeeperAction:

@@ -26,6 +26,7 @@ class KeeperFacts(msgspec.Struct, frozen=True, kw_only=True):
     ``upstream_ready``: the record's primary runs as primary, or will within this epoch (its agent says so).
     ``alone_s``: seconds this primary has acknowledged alone, when it is time to publish them (0: not now).
     ``evidence_saved``: the WAL past the fork of this very copy is kept aside and counted.
+    ``epoch_floor``: the newest epoch this host ever read; no record is older unless it was brought back (C8).
     """
 
     site: str
@@ -47,6 +48,7 @@ class KeeperFacts(msgspec.Struct, frozen=True, kw_only=True):
     alone_s: float = 0.0
     now_unix_s: float = 0.0
     evidence_saved: bool = False
+    epoch_floor: int = 0
     promote: str = "auto"
     on_standby_loss: str = "degrade"
 

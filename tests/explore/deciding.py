@@ -1,5 +1,5 @@
 """The real decisions behind small keys: facts of the model are translated, decided on by ``planner/keeper.decide`` and
-``planner/gate.serves``, and remembered, because the explorer asks the same question many times.
+``planner/gate.order``, and remembered, because the explorer asks the same question many times.
 
 Each law the decisions carry can be switched off here, by facts that hide what the law looks at.
 """
@@ -10,98 +10,22 @@ from typing import Any
 
 import msgspec
 
-from failover.model.observation import DatabaseFacts, Replica
-from failover.model.record import Move, Record, Timeline, illegal
+from failover.model.record import Record, illegal
 from failover.model.units import MemberId
 from failover.planner import gate, keeper
 from failover.planner.keeper import KeeperFacts
 from failover.planner.verdict import Opinion
 from tests.explore import world as w
-
-SITES = ("alpha", "beta", "gamma")
-PROVIDERS = dict(zip(SITES, ("north", "south", "west"), strict=True))
-SYSTEM = "42"
-BUDGET_S = 10.0
-
-
-def member(number: int) -> MemberId:
-    """``0`` -> ``alpha_00000000``."""
-    return MemberId(f"{SITES[w.site_of(number)]}_{number:08x}") if number >= 0 else MemberId("")
-
-
-def number(name: str) -> int:
-    """``alpha_00000000`` -> ``0``."""
-    return int(name[-8:], 16)
-
-
-def members(numbers: tuple[int, ...]) -> tuple[MemberId, ...]:
-    """Several."""
-    return tuple(member(one) for one in numbers)
-
-
-def numbers(names: Any) -> tuple[int, ...]:
-    """Several."""
-    return tuple(number(one) for one in names)
-
-
-def record_of(small: tuple[Any, ...], revision: int = 1) -> Record:
-    """The model's record as the real one."""
-    epoch, prim, sync, lines, move, flushed = small
-    return Record(
-        epoch=epoch,
-        revision=revision,
-        primary=member(prim),
-        sync=members(sync),
-        timelines=tuple(Timeline(tli=tli, fork_lsn=fork) for tli, fork in lines),
-        move=None
-        if move is None
-        else Move(kind=move[0], run=f"run{move[1]}", source=member(move[2]), target=member(move[3]), budget_s=BUDGET_S),
-        flushed_lsn=flushed,
-        system_identifier=SYSTEM,
-    )
-
-
-def small_of(record: Record) -> tuple[Any, ...]:
-    """The real record as the model's."""
-    move = record.move
-    return (
-        record.epoch,
-        number(record.primary),
-        numbers(record.sync),
-        tuple((line.tli, line.fork_lsn) for line in record.timelines),
-        None if move is None else (move.kind, int(move.run[3:]), number(move.source), number(move.target)),
-        record.flushed_lsn,
-    )
-
-
-def database_of(copy: tuple[Any, ...], replicas: tuple[tuple[int, int], ...], streaming: bool) -> DatabaseFacts:
-    """What an agent would see of a copy."""
-    if copy[w.ST] == w.ABSENT:
-        return DatabaseFacts(state="absent")
-    wal = copy[w.WAL]
-    lines = w.history(wal)
-    clean = bool(wal) and wal[-1] == w.SHUTDOWN and copy[w.WASP]
-    stopped = copy[w.ST] == w.STOPPED
-    return DatabaseFacts(
-        state=w.STATES[copy[w.ST]],
-        member=member(copy[w.ID]),
-        system_identifier=SYSTEM,
-        timeline=lines[-1][0],
-        fork_lsn=lines[-1][1],
-        position=len(wal),
-        replayed=len(wal),
-        upstream=SITES[copy[w.UP]] if copy[w.UP] >= 0 else "",
-        streaming=streaming,
-        names=members(copy[w.CFG]),
-        names_proven=None if copy[w.PROVEN] is None else members(copy[w.PROVEN]),
-        replicas=tuple(
-            Replica(application_name=member(m), state="streaming", sync_state="quorum", flush_lsn=at, replay_lsn=at)
-            for m, at in replicas
-        ),
-        clean_shutdown=stopped and clean,
-        was_primary=stopped and copy[w.WASP],
-        checkpoint_lsn=len(wal) - 1 if stopped and clean else 0,
-    )
+from tests.explore.translate import (
+    BUDGET_S,
+    PROVIDERS,
+    SITES,
+    database_of,
+    member,
+    members,
+    record_of,
+    small_action,
+)
 
 
 class Decider:
@@ -111,10 +35,22 @@ class Decider:
         self.off = off
         self._promote = promote
         self._loss = loss
+        self.risky = False
+        self._seen = 0
         self._actions: dict[tuple[Any, ...], tuple[Any, ...] | None] = {}
         self.choices: dict[tuple[Any, ...], tuple[tuple[Any, ...], ...]] = {}
         self._serves: dict[tuple[Any, ...], bool] = {}
         self._legal: dict[tuple[Any, ...], bool] = {}
+
+    def begin(self, *, risky: bool, epoch_seen: int) -> None:
+        """A search begins. ``risky``: operators may accept losses in it; ``epoch_seen``: every keeper has read a record
+        of that epoch before (C8)."""
+        self.risky, self._seen = risky, epoch_seen
+
+    @property
+    def floor(self) -> int:
+        """No keeper follows a record of an earlier epoch."""
+        return 0 if "C8" in self.off else self._seen
 
     def legal(self, before: tuple[Any, ...], after: tuple[Any, ...]) -> bool:
         """Would the record's adapters write this?"""
@@ -124,26 +60,27 @@ class Decider:
         return self._legal[key]
 
     def serves(self, key: tuple[Any, ...]) -> bool:
-        """``planner/gate.serves``; key: site, record, copy's facts, replicas, end of recovery."""
+        """``planner/gate.order``; key: site, record, copy's facts, replicas, end of recovery, is what it knows of the
+        record fresh (E1)."""
         if key not in self._serves:
-            site, small, copy, replicas, recovered = key
+            site, small, copy, replicas, recovered, fresh = key
             facts = gate.GateInputs(
                 site=SITES[site],
                 record=record_of(small),
                 db=database_of(copy, replicas, False),
                 evidence_at_s=0.0,
-                fresh_s=2.0,
+                fresh_s=1e9 if "E1" in self.off else 2.0,
                 recovered_lsn=None if recovered < 0 else 0 if "A1 gate" in self.off else recovered,
-                now_s=1.0,
+                now_s=1.0 if fresh else 100.0,
             )
-            self._serves[key] = gate.serves(facts) == ""
+            self._serves[key] = gate.order(facts).state == "open"
         return self._serves[key]
 
     def decide(self, key: tuple[Any, ...]) -> tuple[Any, ...] | None:
         """``planner/keeper.decide``; ``None`` when it idles. Key: site, record, permit, the copy's facts, replicas,
         streaming, copies at peers, opinions on peers, upstream ready, move live, lost, rejoin failed, publish."""
         if key not in self._actions:
-            self._actions[key] = _small_action(self._real(key))
+            self._actions[key] = small_action(self._real(key), risky=self.risky)
         return self._actions[key]
 
     def _real(self, key: tuple[Any, ...]) -> keeper.KeeperAction:
@@ -165,7 +102,7 @@ class Decider:
         opinions = {}
         for suspect in others[:1]:
             said = {index: "down" if downs[index] else "unknown" for index in range(3) if index != suspect}
-            if ("B4" if w.site_of(small[w.PRIM]) == site else "two observers") in off:
+            if ("B4" if w.site_of(small[w.PRIM]) == site else "C5 two observers") in off:
                 said = dict.fromkeys(said, "down")
             opinions[SITES[suspect]] = tuple(
                 Opinion(observer=SITES[i], provider=PROVIDERS[SITES[i]], verdict=v) for i, v in said.items()
@@ -178,7 +115,7 @@ class Decider:
             sent_revision=1 if permit & 1 and "C1 own" not in off else 0,
             own_revision=1 if permit & 8 or "B1 touch" in off else 0,
             move_age_s=0.0 if live or "C2 budget" in off else 2 * BUDGET_S,
-            lost=frozenset(members(lost)),
+            lost=frozenset(members(lost if "B5" not in off else ())),
             caught_up=frozenset(caught),
             copies={SITES[1 - site]: member(copies)} if copies >= 0 else {},
             opinions=opinions,
@@ -186,6 +123,8 @@ class Decider:
             upstream_ready=ready,
             rejoin_failed=failed,
             publish_flush=publish,
+            evidence_saved=bool(permit & 16),
+            epoch_floor=self.floor,
             promote=self._promote,
             on_standby_loss=self._loss,
         )
@@ -201,6 +140,8 @@ def _broken(facts: KeeperFacts, off: frozenset[str]) -> keeper.KeeperAction:
         action = keeper.decide(msgspec.structs.replace(facts, record=msgspec.structs.replace(record, sync=wide)))
         if isinstance(action, keeper.Swap):
             return action
+    if "C6" in off and record.accepted:
+        return _rewound_by_itself(facts, record)
     action = keeper.decide(facts)
     if "C2 bump" in off and isinstance(action, keeper.Swap) and action.permits_start:
         return keeper.StartPrimary(names=record.sync, why="without a swap")
@@ -216,30 +157,11 @@ def _broken(facts: KeeperFacts, off: frozenset[str]) -> keeper.KeeperAction:
     return action
 
 
-def _small_action(action: keeper.KeeperAction) -> tuple[Any, ...] | None:
-    match action:
-        case keeper.Idle():
-            return None
-        case keeper.Swap(new=new, permits_start=permits):
-            return ("swap", small_of(new), permits)
-        case keeper.StartPrimary(names=names):
-            return ("start as primary", numbers(names))
-        case keeper.StartStandby(upstream=up, names=names):
-            return ("start as standby", SITES.index(up) if up else -1, numbers(names))
-        case keeper.StopDatabase():
-            return ("stop",)
-        case keeper.SetNames(names=names):
-            return ("set names", numbers(names))
-        case keeper.ProveNames(names=names):
-            return ("prove names", numbers(names))
-        case keeper.Rename():
-            return ("rename",)
-        case keeper.Follow(upstream=up):
-            return ("follow", SITES.index(up))
-        case keeper.Promote(timelines=lines):
-            return ("promote", tuple(line.tli for line in lines))
-        case keeper.Seed(upstream=up):
-            return ("seed", SITES.index(up))
-        case keeper.Rejoin(upstream=up, rewind=rewind):
-            return ("rewind" if rewind else "discard", SITES.index(up))
-    raise NotImplementedError(type(action).__name__)
+def _rewound_by_itself(facts: KeeperFacts, record: Record) -> keeper.KeeperAction:
+    """Nobody had to release what only a quarantined copy has."""
+    freed = tuple(msgspec.structs.replace(loss, released_by="nobody") for loss in record.accepted)
+    action = keeper.decide(msgspec.structs.replace(facts, record=msgspec.structs.replace(record, accepted=freed)))
+    if isinstance(action, keeper.Swap):
+        kept = (*record.accepted, *action.new.accepted[len(freed) :])
+        return msgspec.structs.replace(action, new=msgspec.structs.replace(action.new, accepted=kept))
+    return action

@@ -20,6 +20,7 @@ from tests.explore.moves import (
     STRAYS,
     WIPES,
     WRITES,
+    Broken,
     Event,
     spent,
     started,
@@ -49,7 +50,29 @@ def gate_open(world: World, site: int, decider: Decider) -> bool:
         return False
     record = world[w.REC] if view is None else view
     facts = (copy[w.ID], copy[w.ST], (), copy[w.CFG], (), *copy[w.PROVEN : w.WASP + 1])
-    return decider.serves((site, record, facts, w.replicas(world, site), copy[w.RECOV]))
+    shown = w.replicas(world, site) or _lingering(world, site)
+    return decider.serves((site, record, facts, shown, copy[w.RECOV], _fresh(world, site, record)))
+
+
+def _lingering(world: World, site: int) -> tuple[tuple[int, int], ...]:
+    """A walsender whose standby was cut off is shown for seconds more, with what was flushed before."""
+    copy, other = world[w.COPIES][site], world[w.COPIES][1 - site]
+    if other[w.ID] not in copy[w.CFG] or w.CALLS[world[w.NET]][1 - site][site]:
+        return ()
+    return ((other[w.ID], w.shared(copy[w.WAL], other[w.WAL])),)
+
+
+def _fresh(world: World, site: int, record: tuple[Any, ...]) -> bool:
+    """Is what this site knows of the record younger than the time a takeover needs (E1)? Instants do not exist here:
+    evidence is old once another copy was promoted in a newer epoch, and every sync member's reply renews it."""
+    now = world[w.REC]
+    if record[w.EPOCH] == now[w.EPOCH]:
+        return True
+    heard = {name for name, _ in w.replicas(world, site)}
+    if record[w.SYNC] and heard.issuperset(record[w.SYNC]):
+        return True
+    new = world[w.COPIES][w.site_of(now[w.PRIM])]
+    return new[w.ID] == now[w.PRIM] and w.history(new[w.WAL])[-1][0] < now[w.LINES][-1][0]
 
 
 def clients(world: World, decider: Decider) -> Iterator[tuple[Event, World]]:
@@ -80,6 +103,9 @@ def clients(world: World, decider: Decider) -> Iterator[tuple[Event, World]]:
         visible = w.writes(wal)
         for number, _ in pend:
             visible &= ~(1 << number)
+        stale = world[w.PROMISED] & ~(w.writes(wal) | w.given_up(world))
+        if left[READS] and stale:
+            raise Broken("a read does not show an acknowledged write (E1)", ("serves a read", site))
         told = world[w.PROMISED] | (visible & ~copy[w.CUT])
         if left[READS] and told != world[w.PROMISED]:
             yield ("serves a read", site), w.put(spent(world, READS), w.PROMISED, told)

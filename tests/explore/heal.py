@@ -6,12 +6,14 @@ which it does not arrive is stuck.
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from tests.explore import world as w
 from tests.explore.deciding import Decider
 from tests.explore.events import forgotten, gate_open, replication
-from tests.explore.moves import FAILED, KEPT, facts_key, perform
+from tests.explore.moves import FAILED, KEPT, NEXT_ID, facts_key, perform
+from tests.explore.search import Found, path
 from tests.explore.world import World
 
 ROUNDS = 60
@@ -25,7 +27,7 @@ def healed(world: World) -> World:
         if not world[w.KEEPERS][site][w.ALIVE]:
             world = forgotten(world, site)
         world = w.with_keeper(world, site, (*world[w.KEEPERS][site][: w.PAUSED], None))
-    return w.put(world, w.LEFT, (0,) * 13 + world[w.LEFT][13:])
+    return w.put(world, w.LEFT, (0,) * NEXT_ID + world[w.LEFT][NEXT_ID:])
 
 
 def settled(world: World, decider: Decider) -> bool:
@@ -84,3 +86,13 @@ def _flushed(world: World) -> World:
         if after is None:
             return world
         world = after
+
+
+def first_stuck(found: Found, decider: Decider, *, most: int = 1_000_000) -> tuple[str, tuple[Any, ...]]:
+    """The first of the visited worlds (they are in order of distance) from which the fleet does not come back, though a
+    copy is left that may be primary: why, and the schedule that leads there. At most ``most`` of them are tried."""
+    for world in itertools.islice(found.seen, most):
+        why = "" if beyond_help(world) else stuck(world, decider)
+        if why:
+            return why, path(found.seen, world)
+    return "", ()

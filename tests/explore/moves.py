@@ -11,14 +11,15 @@ from tests.explore.world import World
 
 Event = tuple[Any, ...]
 CRASHES, AGENTS, NETS, WIPES, ROLLBACKS, WRITES, READS, RETRIES, CUTS, PAUSES, REPLIES, RUNS, STRAYS = range(13)
-NEXT_ID = 13
+LOSSES, RESTORES, NEXT_ID = 13, 14, 15
 """Places of ``world[LEFT]``: how often each may still happen. Bounds of a search."""
 
 
-SENT, START, FAILED, OWN = 1, 2, 4, 8
+SENT, START, FAILED, OWN, EVIDENCE = 1, 2, 4, 8, 16
 """Bits beside a keeper's view: a swap it sent from this revision may be on its way; it may start as primary in it; its
-copy was stopped because it cannot follow; it has swapped since the copy ran as a standby."""
-KEPT = FAILED | OWN
+copy was stopped because it cannot follow; it has swapped since the copy ran as a standby; what only its copy has is
+kept aside."""
+KEPT = FAILED | OWN | EVIDENCE
 """What reading a newer record leaves."""
 
 
@@ -205,6 +206,9 @@ def perform(world: World, site: int, action: tuple[Any, ...], decider: Decider, 
             # A new session and a checkpoint: by the time they answer the names are in force (B2).
             force = copy[w.FORCE] if decider.off & {"B2 join", "B2 promote"} else names
             return w.with_copy(world, site, force=force, proven=names, proof=len(copy[w.WAL]))
+        case ("save evidence",):
+            alive, view, permit, paused = world[w.KEEPERS][site]
+            return w.with_keeper(world, site, (alive, view, permit | EVIDENCE, paused))
         case ("follow", up):
             return w.with_copy(world, site, up=up) if state == w.STANDBY else world
         case ("promote", lines):
@@ -223,7 +227,8 @@ def perform(world: World, site: int, action: tuple[Any, ...], decider: Decider, 
             copy = (fresh, w.STOPPED, wal, (), (), None, -1, -1, False, -1, (), 0)
             return w.put(world, w.COPIES, w.put(world[w.COPIES], site, copy))
         case ("discard", _):
-            _not_in_use(world, copy)
+            _not_in_use(world, copy, decider)
+            _nowhere_else(world, site)
             alive, view, permit, paused = world[w.KEEPERS][site]
             world = w.with_keeper(world, site, (alive, view, permit & ~FAILED, paused))
             return w.put(world, w.COPIES, w.put(world[w.COPIES], site, w.GONE))
@@ -231,7 +236,8 @@ def perform(world: World, site: int, action: tuple[Any, ...], decider: Decider, 
             source = world[w.COPIES][up]
             if state != w.STOPPED or source[w.ST] < w.STANDBY or not w.CALLS[world[w.NET]][site][up]:
                 return world
-            _not_in_use(world, copy)
+            _not_in_use(world, copy, decider)
+            _nowhere_else(world, site)
             fresh, world = _new_id(world, site, decider)
             # What crashed is recovered first, and that writes a checkpoint at its end.
             clean = copy[w.WAL][-1] == w.SHUTDOWN
@@ -262,9 +268,18 @@ def stopped(world: World, site: int) -> World:
     return w.with_copy(world, site, st=w.STOPPED, cfg=(), force=(), proven=None, proof=-1, recov=-1, pend=(), cut=0)
 
 
-def _not_in_use(world: World, copy: tuple[Any, ...]) -> None:
+def _not_in_use(world: World, copy: tuple[Any, ...], decider: Decider) -> None:
+    if world[w.REC][w.EPOCH] < decider.floor:
+        return  # nobody follows a record from before that epoch (C8)
     if copy[w.ID] in world[w.REC][w.SYNC] or copy[w.ID] == world[w.REC][w.PRIM]:
         raise Broken(f"copy {copy[w.ID]} is touched while the record counts on it (B1)")
+
+
+def _nowhere_else(world: World, site: int) -> None:
+    """What was acknowledged on this copy alone goes with it only once an operator has said so, with the count of it."""
+    mine, others = (w.writes(world[w.COPIES][one][w.WAL]) for one in (site, 1 - site))
+    if world[w.PROMISED] & mine & ~others:
+        raise Broken("the only copy of an acknowledged write is destroyed by a keeper (C6)")
 
 
 def _swap(world: World, site: int, action: tuple[Any, ...], decider: Decider, *, late: bool = False) -> World:

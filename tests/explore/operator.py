@@ -13,11 +13,13 @@ from typing import Any
 from failover.errors import FailoverError
 from failover.model.observation import DatabaseFacts
 from failover.model.record import Move
+from failover.model.units import MemberId
 from failover.planner import record_changes
 from failover.planner.switchover_steps import LANE, move_steps
 from tests.explore import world as w
-from tests.explore.deciding import BUDGET_S, Decider, member, record_of, small_of
-from tests.explore.moves import RUNS, START, Event, spent, stopped, written
+from tests.explore.deciding import Decider
+from tests.explore.moves import EVIDENCE, LOSSES, RESTORES, RUNS, START, Event, spent, stopped, written
+from tests.explore.translate import ACCEPTED_S, BUDGET_S, member, record_of, small_of
 from tests.explore.world import World
 from tests.fakes.hosts import fleet
 
@@ -138,3 +140,50 @@ def _commit_of(record: tuple[Any, ...], run: tuple[Any, ...], timeline: int) -> 
         )
     except FailoverError:
         return None
+
+
+EARLIER = (1, 0, (1,), ((1, 0),), None, 0, None, ())
+"""What a backup of the record says: a is primary, and b in sync."""
+
+
+def judgement_events(world: World) -> Iterator[tuple[Event, World]]:
+    """What only people decide: to leave behind what a primary acknowledged alone, to release its copy, and to bring
+    back a record from a backup."""
+    left, record = world[w.LEFT], world[w.REC]
+    if left[LOSSES] and not record[w.ACCEPTED]:
+        target = world[w.COPIES][1 - w.site_of(record[w.PRIM])]
+        asked = _asked(record, target[w.ID]) if target[w.ST] != w.ABSENT else None
+        if asked is not None:
+            site = w.site_of(target[w.ID])
+            yield ("operator accepts a loss and asks for", site), written(spent(world, LOSSES), asked, by=-1)
+    for site in (0, 1):
+        copy = world[w.COPIES][site]
+        saved = world[w.KEEPERS][site][w.PERMIT] & EVIDENCE
+        if record[w.ACCEPTED] and copy[w.ST] == w.STOPPED and saved:
+            freed = _released(record, member(copy[w.ID]))
+            if freed is not None:
+                told = world[w.PROMISED] & ~(w.writes(copy[w.WAL]) & ~w.writes(world[w.COPIES][1 - site][w.WAL]))
+                yield ("operator releases", site), w.put(written(world, freed, by=-1), w.PROMISED, told)
+    if left[RESTORES]:
+        yield ("the record comes back from a backup",), written(spent(world, RESTORES), EARLIER, by=-1)
+
+
+@cache
+def _asked(record: tuple[Any, ...], target: int) -> tuple[Any, ...] | None:
+    move = Move(
+        run="run2", kind="promote", source=member(record[w.PRIM]), target=member(target), budget_s=BUDGET_S,
+        accept_loss_s=ACCEPTED_S,
+    )  # fmt: skip
+    before = record_of(record)
+    if before.move is not None or before.alone is None:
+        return None
+    try:
+        return small_of(record_changes.claimed(before, move))
+    except FailoverError:
+        return None
+
+
+@cache
+def _released(record: tuple[Any, ...], copy: MemberId) -> tuple[Any, ...] | None:
+    before = record_of(record)
+    return small_of(before.release(copy, "run3")) if before.quarantine(copy) is not None else None

@@ -11,7 +11,8 @@ from tests.explore import world as w
 from tests.explore.moves import Broken
 from tests.explore.world import World
 
-Successors = Callable[[World], Iterator[tuple[Any, World]]]
+Successors = Callable[[Any], Iterator[tuple[Any, Any]]]
+"""The next worlds of one, each with the event that leads there. A world may be any value that can be a key."""
 
 
 class Found(NamedTuple):
@@ -23,17 +24,22 @@ class Found(NamedTuple):
     why: str
     schedule: tuple[Any, ...]
     cpu_s: float
-    seen: dict[World, tuple[World, Any] | None]
+    seen: dict[Any, tuple[Any, Any] | None]
 
 
-def violation(world: World) -> str:
-    """Which invariant this world breaks, or ``""``."""
+def violation(world: World, floor: int = 0) -> str:
+    """Which invariant this world breaks, or ``""``. No keeper follows a record of an epoch before ``floor``."""
     record, promised, copies = world[w.REC], world[w.PROMISED], world[w.COPIES]
     able = []
+    accepted = record[w.ACCEPTED]
+    if accepted:
+        promised &= ~w.given_up(world)
     for site, copy in enumerate(copies):
-        if copy[w.ST] == w.ABSENT:
-            continue
+        if copy[w.ST] == w.ABSENT or any(copy[w.ID] == loss[w.SOURCE] for loss in accepted):
+            continue  # left behind for good by an operator who agreed to lose what only it has
         missing = promised & ~w.writes(copy[w.WAL])
+        if record[w.EPOCH] < floor:
+            missing = 0
         if missing and copy[w.ID] in record[w.SYNC] and len(copy[w.WAL]) >= record[w.FLUSHED]:
             return f"{w.NAMES[site]} may be promoted and lacks an acknowledged write"
         if missing and copy[w.ID] == record[w.PRIM] and copy[w.ST] == w.PRIMARY:
@@ -45,10 +51,10 @@ def violation(world: World) -> str:
     return ""
 
 
-def search(start: World, successors: Successors, *, limit: int) -> Found:
-    """Visit worlds until all are seen, ``limit`` is reached or one is broken."""
+def search(start: Any, successors: Successors, *, limit: int, broken: Callable[[Any], str]) -> Found:
+    """Visit worlds until all are seen, ``limit`` is reached or ``broken`` says why one is."""
     began = time.process_time()
-    seen: dict[World, tuple[World, Any] | None] = {start: None}
+    seen: dict[Any, tuple[Any, Any] | None] = {start: None}
     waiting = deque([start])
     while waiting:
         world = waiting.popleft()
@@ -57,22 +63,22 @@ def search(start: World, successors: Successors, *, limit: int) -> Found:
                 if after in seen:
                     continue
                 seen[after] = (world, event)
-                why = violation(after)
+                why = broken(after)
                 if why:
                     return Found(len(seen), False, why, path(seen, after), time.process_time() - began, seen)
                 waiting.append(after)
-        except Broken as broken:
-            steps = (*path(seen, world), broken.args[1])
-            return Found(len(seen), False, broken.args[0], steps, time.process_time() - began, seen)
+        except Broken as law:
+            steps = (*path(seen, world), law.args[1])
+            return Found(len(seen), False, law.args[0], steps, time.process_time() - began, seen)
         if len(seen) >= limit:
             return Found(len(seen), False, "", (), time.process_time() - began, seen)
     return Found(len(seen), True, "", (), time.process_time() - began, seen)
 
 
-def path(seen: dict[World, tuple[World, Any] | None], end: World) -> tuple[Any, ...]:
+def path(seen: dict[Any, tuple[Any, Any] | None], end: World) -> tuple[Any, ...]:
     """The events that lead to ``end``, in order."""
     events = []
-    at: World | None = end
+    at: Any = end
     while at is not None:
         step = seen[at]
         if step is None:

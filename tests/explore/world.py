@@ -18,7 +18,11 @@ REC, KEEPERS, COPIES, NET, RUN, PROMISED, LEFT, FLIGHT = range(8)
 World = tuple[Any, ...]
 
 # The record without its revision: whether a reader's copy of it is the present one is kept beside the copy.
-EPOCH, PRIM, SYNC, LINES, MOVE, FLUSHED = range(6)
+# ALONE: since when nobody is sync and who had all of it then; ACCEPTED: losses an operator accepted. Both stay empty in
+# a search without such operators.
+EPOCH, PRIM, SYNC, LINES, MOVE, FLUSHED, ALONE, ACCEPTED = range(8)
+SOURCE, RELEASED = 2, 5
+"""Places in one accepted loss: epoch, run, source, target, fork, released."""
 
 # A keeper: alive; the record it read last (None: the present one); what its own swap permits in that revision; an
 # action it decided on and was paused before.
@@ -105,6 +109,23 @@ def writes(wal: tuple[int, ...]) -> int:
         if entry < RETRY:
             bits |= 1 << entry
     return bits
+
+
+def given_up(world: World) -> int:
+    """Bits of the writes that an operator agreed to lose: those of a copy that is kept aside for them (C6)."""
+    bits = 0
+    for loss in world[REC][ACCEPTED]:
+        copy = world[COPIES][site_of(loss[SOURCE])]
+        if not loss[RELEASED] and copy[ID] == loss[SOURCE]:
+            bits |= writes(copy[WAL])
+    return bits
+
+
+@cache
+def shared(one: tuple[int, ...], other: tuple[int, ...]) -> int:
+    """How much two WALs have in common."""
+    both = min(len(one), len(other))
+    return next((index for index in range(both) if one[index] != other[index]), both)
 
 
 @cache
