@@ -33,11 +33,15 @@ class Entered(msgspec.Struct, frozen=True, kw_only=True, tag="entered"):
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True, tag="asked"):
-    """What was seen. ``acknowledged``: ids of the writes that the asked side acknowledged."""
+    """What was seen. ``acknowledged``: ids of the writes that the asked side acknowledged. In CLOCK_BOOTTIME:
+    ``marked_s``, when each mark was acknowledged; ``served_s``, when each read that was answered with the app's data,
+    fresh or stale, was sent and answered."""
 
     asked: int = 0
     answered: int = 0
     fresh_reads: int = 0
     stale_reads: int = 0
+    marked_s: tuple[float, ...] = ()
+    served_s: tuple[tuple[float, float], ...] = ()
     stale_log: tuple[str, ...] = ()
     acknowledged: tuple[str, ...] = ()

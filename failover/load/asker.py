@@ -14,11 +14,12 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
 from failover.errors import FailoverError, Unreachable
-from failover.load.addresses import AddressBook
+from failover.load.addresses import DEAD_FOR_S, AddressBook
 from failover.load.asked import Asked, AskRequest, Entered
 from failover.load.client import Client, Compiled, Patience, Served
 from failover.load.clock import boottime_s
@@ -48,6 +49,10 @@ class Asker:
         self._mark = mark
         self._numbers = itertools.count()
         self._marked = ""
+        self._marked_s: list[float] = []
+        self._served_s: list[tuple[float, float]] = []
+        # A write that the asked side takes in and cannot finish would hold up the marks for as long as it waits.
+        self._avoid = next((urlsplit(place).hostname or "" for place in request.places), "")
         self._under_way: set[asyncio.Task[None]] = set()
         self._acknowledged: list[str] = []
         self._stale: list[str] = []
@@ -55,15 +60,19 @@ class Asker:
         self.marked = asyncio.Event()
 
     async def keep_marking(self) -> None:
-        """A new mark every quarter of a second, through the public name."""
+        """A new mark every quarter of a second, through the public name and past the asked side, if another one
+        connects: what tells a stale read is a write that the asked side did not take part in."""
         while True:
             id_ = write_id(self._request.run, next(self._numbers))
             values = {**self._values, "id": id_, "number": "0"}
-            answer = await self._send(self._public, self._write, values, within_s=_MARK_WITHIN_S, keep_body=True)
+            answer = await self._send(
+                self._public, self._write, values, within_s=_MARK_WITHIN_S, keep_body=True, avoid=self._avoid
+            )
             if answer.status in self._write.accept:
                 found = pick(self._mark.keep, headers=answer.headers or {}, body=answer.body)
                 if found is not None:
                     self._marked = found
+                    self._marked_s.append(round(boottime_s(), 3))
                     self.marked.set()
             await asyncio.sleep(_MARK_EVERY_S)
 
@@ -88,8 +97,11 @@ class Asker:
         if answer.why:
             return
         self._counts["answered"] += 1
-        self._counts["fresh"] += answer.status in self._read.accept
-        if answer.status in self._mark.stale:
+        fresh, stale = answer.status in self._read.accept, answer.status in self._mark.stale
+        self._counts["fresh"] += fresh
+        if fresh or stale:
+            self._served_s.append((round(sent_s, 3), round(boottime_s(), 3)))
+        if stale:
             self._stale.append(f"{sent_s:.3f} {answer.address} did not have {mark}")
 
     async def _one_write(self, place: Sender) -> None:
@@ -110,6 +122,7 @@ class Asker:
         *,
         within_s: float | None = None,
         keep_body: bool = False,
+        avoid: str = "",
     ) -> Answer:
         return await sender.send(
             compiled.method,
@@ -119,6 +132,7 @@ class Asker:
             client=0,
             within_s=within_s or self._request.attempt_s,
             keep_body=keep_body,
+            avoid=avoid,
         )
 
     async def finish(self) -> Asked:
@@ -132,15 +146,17 @@ class Asker:
             stale_reads=len(self._stale),
             stale_log=tuple(self._stale[:_LONGEST_LIST]),
             acknowledged=tuple(self._acknowledged),
+            marked_s=tuple(self._marked_s),
+            served_s=tuple(self._served_s),
         )
 
 
-def _sender(request: AskRequest, url: str) -> Sender:
+def _sender(request: AskRequest, url: str, *, dead_for_s: float = DEAD_FOR_S) -> Sender:
     target = Target.parse(url)
     return Sender(
         target=target,
         resolver=Resolver(name=target.host, servers=request.dns_servers),
-        book=AddressBook(),
+        book=AddressBook(dead_for_s=dead_for_s),
         connect_s=_CONNECT_S,
         clock=boottime_s,
         ca_file=request.ca_file,
@@ -179,7 +195,10 @@ async def _run(request: AskRequest) -> None:
         if not request.places:
             _say(Entered(values=values))
             return
-        asker = Asker(request, values, public)
+        # Nobody is given up for a while: a side that could not take a mark just now may be the new primary next time.
+        marks = _sender(request, request.target, dead_for_s=0.0)
+        await marks.__aenter__()
+        asker = Asker(request, values, marks)
         marking = asyncio.create_task(asker.keep_marking())
         try:
             async with asyncio.timeout(20.0):
@@ -195,8 +214,8 @@ async def _run(request: AskRequest) -> None:
         asking.cancel()
         marking.cancel()
         asked = await asker.finish()
-        for place in places:
-            await place.__aexit__(None, None, None)
+        for sender in (marks, *places):
+            await sender.__aexit__(None, None, None)
         _say(asked)
 
 

@@ -87,7 +87,11 @@ class DeadSide(msgspec.Struct, frozen=True, kw_only=True):
 class OldSide(msgspec.Struct, frozen=True, kw_only=True):
     """What the side that must not serve any more answered when it was asked directly, at its edge and at the app's own
     ports. ``stale_reads``: answers without a write that was acknowledged before the read was sent. ``writes_alone``:
-    writes it acknowledged that the final primary does not have. ``asked`` 0: nobody asked, the rest means nothing."""
+    writes it acknowledged that the final primary does not have. ``asked`` 0: nobody asked, the rest means nothing.
+
+    Where another side took over from one that was cut off: ``marks_elsewhere``, writes that were acknowledged between
+    the other side's first and the end of the cut, each of which a stale read would have lacked; ``believed_for_s``,
+    from the cut to the sending of the last read that the old side answered from its own data (0: it answered none)."""
 
     asked: int = 0
     answered: int = 0
@@ -95,6 +99,8 @@ class OldSide(msgspec.Struct, frozen=True, kw_only=True):
     stale_reads: int = 0
     writes_acknowledged: int = 0
     writes_alone: int = 0
+    marks_elsewhere: int | None = None
+    believed_for_s: float | None = None
     log: tuple[str, ...] = ()
 
 
@@ -134,6 +140,17 @@ class UploadFigures(msgspec.Struct, frozen=True, kw_only=True):
     longest_s: float
 
 
+class Slowed(msgspec.Struct, frozen=True, kw_only=True):
+    """Links between sites under a delay. ``stalls``: how often one direction between two sites stood still, for
+    ``stall_s`` each; ``seconds``: how long the links were slow."""
+
+    rtt_ms: float
+    seconds: float
+    packets: int
+    stalls: int
+    stall_s: float
+
+
 class Measure(StrEnum):
     """Names of the measures every drill may have an objective for. An objective with one of these names also decides
     whether the figure of that name on the report's page is shown as good or bad."""
@@ -149,6 +166,8 @@ class Measure(StrEnum):
     REPROTECTED = "protected again"
     STALE_READS = "stale reads by the old side"
     WRITES_ALONE = "writes taken by the old side alone"
+    MARKS = "writes a stale read would have lacked"
+    BELIEVED = "old side served after the cut"
     WOKEN_MOVES = "moves by a command that slept"
     UNASKED_MOVES = "moves nobody asked for"
     UNPROTECTED = "seconds unprotected"
@@ -200,6 +219,7 @@ class DrillReport(msgspec.Struct, frozen=True, kw_only=True):
     promise: str = ""
     streams: StreamFigures | None = None
     uploads: UploadFigures | None = None
+    slowed: Slowed | None = None
 
 
 class LatencyPoint(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

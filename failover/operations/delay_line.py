@@ -2,7 +2,7 @@
 
 ``python -m failover.operations.delay_line --device NAME --delay-ms N --jitter-ms N --stalls SHARE``. A process of its
 own, so that its timing is not the drill's. Packets keep their order, as on one path through the internet: a packet that
-waits holds up those behind it. Ends with its stdin.
+waits holds up those behind it. Ends with its stdin, and says then what it did.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import struct
 import sys
 import time
 from collections import deque
+
+import msgspec
 
 _TUNSETIFF = 0x400454CA
 _IFF_TUN_NO_PI = 0x1001
@@ -31,6 +33,13 @@ def open_device(name: str) -> int:
     return descriptor
 
 
+class Carried(msgspec.Struct, frozen=True, kw_only=True):
+    """What a line did: packets taken in, and how often a path stood still."""
+
+    packets: int
+    stalls: int
+
+
 class Line:
     """One path per pair of addresses. ``stalls``: share of seconds in which a path stands still for ``STALL_S``."""
 
@@ -42,15 +51,19 @@ class Line:
         self._paths: dict[bytes, deque[tuple[float, bytes]]] = {}
         self._latest: dict[bytes, float] = {}
         self._second: dict[bytes, int] = {}
+        self.packets = 0
+        self.stalls = 0
 
     def take(self, packet: bytes, *, now_s: float) -> None:
         """A packet arrives at the line."""
+        self.packets += 1
         path = packet[12:20]  # source and destination of an IPv4 header
         due_s = now_s + self._delay_s + self._chance.uniform(0.0, self._jitter_s)
         if self._stalls and self._second.get(path) != int(now_s):
             self._second[path] = int(now_s)
             if self._chance.random() < self._stalls:
                 due_s += STALL_S
+                self.stalls += 1
         due_s = max(due_s, self._latest.get(path, 0.0))
         self._latest[path] = due_s
         self._paths.setdefault(path, deque()).append((due_s, packet))
@@ -96,7 +109,7 @@ def run(descriptor: int, line: Line) -> None:
 
 
 def main() -> None:
-    """Says one line when the device is there."""
+    """Says one line when the device is there, and one of JSON at the end."""
     parser = argparse.ArgumentParser(prog="failover.operations.delay_line")
     parser.add_argument("--device", required=True)
     parser.add_argument("--delay-ms", type=float, required=True)
@@ -111,6 +124,8 @@ def main() -> None:
         delay_s=options.delay_ms / 1000, jitter_s=options.jitter_ms / 1000, stalls=options.stalls, seed=options.seed
     )
     run(descriptor, line)
+    sys.stdout.write(msgspec.json.encode(Carried(packets=line.packets, stalls=line.stalls)).decode() + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

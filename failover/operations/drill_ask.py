@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from failover.load.asked import Asked
-from failover.model.report import DeadSide, Mark, Phase
+from failover.model.report import DeadSide, Mark, Phase, Slowed
 from failover.planner.exposure import Exposure
 
 KINDS = (
@@ -52,9 +52,9 @@ class DrillAsk(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def steady_s(self) -> float:
-        """How long the load runs before anything happens: a fifth of it all, and a little the seed decides, so that
-        faults do not always meet the same phase of every timer in the fleet."""
-        return self.duration_s * 0.2 + random.Random(self.seed).uniform(0.0, 0.7)
+        """How long the load runs before anything happens: a fifth of it all and at most 10 s, and a little the seed
+        decides, so that faults do not always meet the same phase of every timer in the fleet."""
+        return min(self.duration_s * 0.2, 10.0) + random.Random(self.seed).uniform(0.0, 0.7)
 
 
 class Gathered(msgspec.Struct, kw_only=True):
@@ -84,5 +84,7 @@ class Gathered(msgspec.Struct, kw_only=True):
     unprotected_s: float = 0.0
     asked: Asked | None = None
     asked_run: str = ""
+    cut_ended_s: float | None = None
+    slowed: Slowed | None = None
     woken_moves: int | None = None
     run: str = ""

@@ -20,6 +20,10 @@ from failover.operations.drill_scene import Scene
 
 _ROOT = str(Path(__file__).parents[2])
 _ENDS_WITHIN_S = 10.0
+# Of a side that is cut off and runs: few writes, because each waits for ever there and keeps a connection of the app
+# that reads would need.
+ASKS_PER_S = 150.0
+WRITE_EVERY = 200
 _Line = Entered | Asked
 
 

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from failover.operations.drill_links import Links, links_of
 from failover.operations.drill_moves import SETTLE_S
-from failover.operations.drill_old_side import OldSideAsker, enter
+from failover.operations.drill_old_side import ASKS_PER_S, WRITE_EVERY, OldSideAsker, enter
 from failover.operations.drill_scene import Scene, boot_s
 
 # Of the time that is left when the fault comes, how much the links stay cut.
 _CUT_SHARE = 0.55
 _ASK_AFTER_S = 1.5
-_ASKS_PER_S = 150.0
-_WRITE_EVERY = 50
 
 
 def partition(scene: Scene) -> None:
@@ -26,9 +24,7 @@ def partition(scene: Scene) -> None:
     with Links(fleet) as links:
         asked_site = fleet.site(gathered.primary_before)
         values = enter(scene)
-        with OldSideAsker(
-            scene, asked_site, values=values, per_s=_ASKS_PER_S, write_every=_WRITE_EVERY
-        ) as asker:
+        with OldSideAsker(scene, asked_site, values=values, per_s=ASKS_PER_S, write_every=WRITE_EVERY) as asker:
             scene.watch.note(f"{ask.site} loses {len(cut)} of its links ({ask.way})")
             begun = boot_s()
             links.cut(cut)
@@ -37,6 +33,7 @@ def partition(scene: Scene) -> None:
             left_s = gathered.loaded_s + ask.duration_s - gathered.fault_s
             scene.wait_until(gathered.fault_s + left_s * _CUT_SHARE)
             scene.watch.note("the links are back")
+            gathered.cut_ended_s = boot_s()
             links.heal()
             healed = boot_s()
             scene.mark("healed", healed)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from failover.model.report import DeadSide
 from failover.operations.drill_links import Links, links_of
 from failover.operations.drill_moves import await_reaction, switchover
-from failover.operations.drill_old_side import OldSideAsker, enter
+from failover.operations.drill_old_side import ASKS_PER_S, WRITE_EVERY, OldSideAsker, enter
 from failover.operations.drill_scene import Scene, boot_s
 
 EGRESS_S = 5.0
@@ -46,15 +46,18 @@ def egress(scene: Scene) -> None:
     ask, gathered, fleet = scene.ask, scene.gathered, scene.wired.fleet
     site = fleet.site(ask.site)
     with Links(fleet) as links:
-        with OldSideAsker(scene, fleet.site(gathered.primary_before), values=enter(scene), per_s=150.0) as asker:
+        with OldSideAsker(
+            scene, fleet.site(gathered.primary_before), values=enter(scene), per_s=ASKS_PER_S, write_every=WRITE_EVERY
+        ) as asker:
             begun = boot_s()
             links.cut(links_of(fleet, ask.site))
             scene.fault(f"{ask.site} cut off", begun, boot_s())
             scene.watch.note(f"{site.provider} cuts the links of {ask.site}; it dies in {EGRESS_S:.0f} s")
             scene.wait_until(begun + EGRESS_S)
+            gathered.cut_ended_s = boot_s()
+            scene.provider.kill(ask.site)
+            scene.mark(f"{ask.site} switched off")
             gathered.asked = asker.stop()
-        scene.provider.kill(ask.site)
-        scene.mark(f"{ask.site} switched off")
         await_reaction(scene)
         scene.follow_names()
         scene.measure_names()

