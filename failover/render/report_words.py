@@ -56,6 +56,8 @@ def tiles(report: DrillReport) -> list[Tile]:
             (Measure.STALE_READS, f"{count(old.stale_reads)} of {count(old.asked)} asks", old.stale_reads == 0),
             (Measure.WRITES_ALONE, count(old.writes_alone), old.writes_alone == 0),
         ]
+    if old.believed_for_s is not None:
+        figures.append((Measure.BELIEVED, duration(old.believed_for_s), None))
     held = {objective.name: objective.held for objective in report.objectives}
     return [Tile(name=name, value=value, good=_good(value, good, held.get(name))) for name, value, good in figures]
 

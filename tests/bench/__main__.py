@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import broken_laws, campaign, crashpoints, explore, faults, moves, plain, times
+from tests.bench import broken_laws, campaign, crashpoints, explore, faults, moves, network, plain, slow, times
 
 BENCHES: dict[str, tuple[Callable[..., int], int]] = {
     "switchover": (moves.switchover, 30),
@@ -17,15 +17,15 @@ BENCHES: dict[str, tuple[Callable[..., int], int]] = {
     "crashpoints": (crashpoints.crashpoints, crashpoints.ALL),
     "freeze": (faults.freeze, 10),
     "standby": (faults.standby, 5),
-    "partition": (faults.partition, 5),
-    "slow": (faults.slow, 5),
+    "partition": (network.partition, 5),
+    "slow": (slow.slow, 5),
     "g3": (plain.g3, 10),
     "explore": (explore.explore_wide, 5_000_000),
     "fleet": (times.fleet_times, 3),
     "startup": (times.startup, 15),
     "deploy-kills": (times.deploy_kills, 20),
 }
-_STRUCK = ("lanes", "block", "only", "folder", "go_on")
+_MORE = ("first", "minutes", "lanes", "block", "only", "folder", "go_on")
 
 
 def main() -> int:
@@ -33,6 +33,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="script/bench", description=__doc__)
     parser.add_argument("name", choices=sorted(BENCHES))
     parser.add_argument("--runs", type=int, help="instead of the full count")
+    parser.add_argument("--first", type=int, help="partition: the first seed, to go on after a break")
+    parser.add_argument("--minutes", type=float, help="slow: of stalls, instead of 30; 0 leaves them out")
     parser.add_argument("--alone", action="store_true", help="without the contender")
     struck = parser.add_argument_group("crashpoints")
     struck.add_argument("--lanes", type=int, help="fleets side by side")
@@ -42,8 +44,8 @@ def main() -> int:
     struck.add_argument("--continue", dest="go_on", action="store_true", default=None, help="strike what is left")
     asked = parser.parse_args()
     bench, runs = BENCHES[asked.name]
-    more = {name: value for name in _STRUCK if (value := getattr(asked, name)) is not None}
-    return bench(asked.runs or runs, contest=not asked.alone, **more)
+    more = {name: value for name in _MORE if (value := getattr(asked, name)) is not None}
+    return bench(runs if asked.runs is None else asked.runs, contest=not asked.alone, **more)
 
 
 if __name__ == "__main__":

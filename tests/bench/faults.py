@@ -1,46 +1,14 @@
-"""``freeze``, ``standby``, ``partition`` and ``slow``: faults that leave half of something alive, by drills."""
+"""``freeze`` and ``standby``: faults that leave half of something alive, by drills."""
 
 from __future__ import annotations
 
 import statistics
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from tests.bench.lines import contender, say, spread, verdict
 from tests.bench.moves import fleet, other, primary, total
-from tests.e2e.harness import LocalFleet
 
 _RATE = 150
-# Between three sites: whom the cut leaves alone, and which direction or which one link of its.
-SHAPES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "A|BW": ("primary", ()),
-    "AB|W": ("witness", ()),
-    "AW|B": ("standby", ()),
-    "A sends nothing": ("primary", ("--way", "out")),
-    "A hears nothing": ("primary", ("--way", "in")),
-    "B sends nothing": ("standby", ("--way", "out")),
-    "A-B only": ("primary", ("--only", "standby")),
-}
-# Planned move over slow links: a floor, and how many round trips lie in its pause (see operations/drill_report).
-FLOOR_MS, ROUND_TRIPS = 1200.0, 25
-
-
-@contextmanager
-def isolated(block: int) -> Iterator[LocalFleet]:
-    """A fleet whose sites have networks of their own, gone afterwards. Needs root."""
-    with tempfile.TemporaryDirectory(prefix="bench") as folder:
-        one = LocalFleet(Path(folder), block=block)
-        one.init("--isolated")
-        try:
-            one.deploy()
-            one.wait_protected()
-            yield one
-        finally:
-            one.run("destroy", "--yes", status=None)
-            one.end()
 
 
 def old_sides(reports: list[dict[str, Any]]) -> dict[str, int]:
@@ -102,55 +70,3 @@ def standby(runs: int, *, contest: bool) -> int:
     held = ours <= 300 and max(stalls["freeze"]) <= 2500 and len(again) == len(back) and sound(sums)
     limit = "killed <= 300 ms, frozen <= 2500 ms (each run), 0 lost, protected again"
     return verdict("standby", ours=ours, theirs=None, limit=limit, held=held)
-
-
-def partition(runs: int, *, contest: bool) -> int:
-    """Every shape of a cut between three sites, ``runs`` times each."""
-    del contest
-    reports = []
-    with isolated(137) as one:
-        for number in range(runs):
-            for shape, (alone, words) in SHAPES.items():
-                site = one.wait_protected()["record"]["primary"].split("_")[0]
-                sites = {"primary": site, "standby": other(site), "witness": "gamma"}
-                more = tuple(sites.get(word, word) for word in words)
-                report = one.drill("partition", sites[alone], rate=90, seconds=12.0, seed=number, more=more)
-                reports.append(report)
-                old = report["old_side"]
-                say(f"{shape} {number + 1}/{runs}: lost {report['ledger']['lost']}, writable "
-                    f"{report['writable_at_once']}, stale {old['stale_reads']} of {old['asked']}, alone "
-                    f"{old['writes_alone']}, primary {report['primary']}, whole again {report['reprotected_s']} s, "
-                    f"pause {report['write_pause_ms']['longest']:.0f} ms {report['remarks']}")  # fmt: skip
-    healed = [report["reprotected_s"] for report in reports if report["reprotected_s"] is not None]
-    sums = total(reports) | old_sides(reports)
-    contender("failover", shapes=len(SHAPES), whole_again_s=spread(healed), **sums)
-    held = len(healed) == len(reports) and sound(sums)
-    limit = f"{len(reports)} of {len(reports)} heal, 0 lost, 1 writable, 0 stale, 0 alone"
-    return verdict("partition", ours=len(healed), theirs=None, limit=limit, held=held)
-
-
-def slow(runs: int, *, contest: bool) -> int:
-    """Planned moves over slow links, then minutes with stalls in which nothing may move."""
-    del contest
-    held, pauses = True, []
-    with isolated(137) as one:
-        for rtt_ms in (40, 80):
-            reports = []
-            for number in range(runs):
-                target = other(one.wait_protected()["record"]["primary"].split("_")[0])
-                more = ("--rtt", f"{rtt_ms}ms")
-                reports.append(one.drill("slow", target, rate=90, seconds=12.0, seed=number, more=more))
-                say(f"{rtt_ms} ms {number + 1}/{runs}: pause {reports[-1]['write_pause_ms']['longest']:.0f} ms, failed "
-                    f"{reports[-1]['load']['first_attempt_failed']}")  # fmt: skip
-            pauses = [report["write_pause_ms"]["longest"] for report in reports]
-            sums, limit_ms = total(reports), FLOOR_MS + ROUND_TRIPS * rtt_ms
-            contender(f"failover at {rtt_ms} ms", pause_ms=spread(pauses), limit_ms=limit_ms, **sums)
-            held = held and max(pauses) <= limit_ms and not sums["client_errors"] and sound(sums)
-        site = one.wait_protected()["record"]["primary"].split("_")[0]
-        more = ("--rtt", "80ms", "--stalls", "1")
-        calm = one.drill("slow", site, rate=30, seconds=60.0 * runs, seed=1, more=more)
-        moved = calm["epoch"]["after"] - calm["epoch"]["before"]
-        contender("failover at 80 ms with 1 % stalls", minutes=runs, false_promotes=moved, **total([calm]))
-        held = held and moved == 0
-    limit = f"0 errors, pause <= {FLOOR_MS:.0f} ms + {ROUND_TRIPS} x RTT; no promotion with 1 % stalls"
-    return verdict("slow", ours=max(pauses), theirs=None, limit=limit, held=held)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,21 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalFleet]:
         yield one
         one.run("destroy", "--yes")
         assert not any(one.processes().values())
+    finally:
+        one.end()
+
+
+@pytest.fixture(scope="module")
+def isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalFleet]:
+    """A fleet whose sites have networks of their own, for the tests of one file. Needs root."""
+    one = LocalFleet(tmp_path_factory.mktemp("isolated"), block=171)
+    one.init("--isolated")
+    try:
+        one.deploy()
+        yield one
+        one.run("destroy", "--yes")
+        wires = {f"fo{(198 << 24) + (18 << 16) + (one.block + more << 8) + 1:08x}" for more in (0, 10, 20)}
+        assert not wires & set(os.listdir("/run/netns"))
     finally:
         one.end()
 

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 
+from failover.errors import FailoverError
 from tests.e2e.harness import LocalFleet
 from tests.e2e.test_fleet import agent_pid, pids
 
@@ -44,5 +45,8 @@ def start_anew(fleet: LocalFleet, site: str) -> None:
 def _came_back(fleet: LocalFleet, site: str, *, agent: int, before: dict[str, int]) -> bool:
     if agent_pid(fleet, site) == agent:
         return False
-    now = pids(fleet, site)
+    try:
+        now = pids(fleet, site)
+    except FailoverError:  # the new agent does not answer yet
+        return False
     return 0 not in now.values() and all(now[name] != before[name] for name in WEB)

@@ -7,9 +7,6 @@ users: the outcome does not depend on who wakes up faster.
 from __future__ import annotations
 
 import json
-import os
-import signal
-import time
 from collections.abc import Iterator
 from typing import LiteralString
 
@@ -19,7 +16,7 @@ import pytest
 from failover.cli.options import Options
 from failover.cli.wiring import wire
 from tests.e2e.harness import LocalFleet
-from tests.e2e.test_fleet import agent_pid, pids
+from tests.e2e.lawless import start_anew
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
@@ -44,17 +41,7 @@ def lawless(protected: LocalFleet) -> Iterator[tuple[LocalFleet, str]]:
     text = spec.read_text()
     spec.write_text(json.dumps({**json.loads(text), "fresh_s": 1e6}))
     at_database(protected, primary, "alter role app set synchronous_commit = local")
-    running = pids(protected, primary)
-    agent = agent_pid(protected, primary)
-    # Sessions of old have the old setting.
-    for name in ("web-1", "web-2"):
-        os.kill(running[name], signal.SIGKILL)
-    os.kill(agent, signal.SIGKILL)
-    end = time.monotonic() + 60
-    while agent_pid(protected, primary) == agent or 0 in pids(protected, primary).values():
-        assert time.monotonic() < end, "the site did not come back"
-        time.sleep(0.1)
-    protected.wait_protected()
+    start_anew(protected, primary)
     yield protected, primary
     now = protected.status()["record"]["primary"].split("_")[0]
     at_database(protected, now, "alter role app reset synchronous_commit")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,23 +25,6 @@ SHAPES = [
     ("primary", ("--way", "in")),
     ("primary", ("--only", "standby")),
 ]
-
-
-@pytest.fixture(scope="module")
-def isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalFleet]:
-    one = LocalFleet(tmp_path_factory.mktemp("isolated"), block=134)
-    one.init("--isolated")
-    try:
-        one.deploy()
-        yield one
-        one.run("destroy", "--yes")
-        assert not [name for name in os.listdir("/run/netns") if name in wires()]
-    finally:
-        one.end()
-
-
-def wires() -> set[str]:
-    return {f"fo{(198 << 24) + (18 << 16) + (number << 8) + 1:08x}" for number in (134, 144, 154)}
 
 
 @pytest.mark.timeout(240)

@@ -13,7 +13,7 @@ import msgspec
 
 from failover.adapters.postgres_sql import KeeperSession
 from failover.adapters.programs import locate
-from failover.planner.gate import GateInputs, Hold, order
+from failover.planner.gate import GateInputs, Hold, believed_for_s, order
 from tests.laws.acknowledged import fixed
 from tests.laws.law import law
 from tests.laws.world import World, now_s
@@ -94,6 +94,22 @@ async def stale_read(world: World, kept: bool) -> list[str]:
     assert await world.write(2)
     await asyncio.sleep(2.1)
     # It wakes. Before its agent has looked at anything a request arrives, and the app asks its gate.
+    if now_s() < given.fresh_until_s:
+        await world.read(at=world.a)
+    return await world.verdict()
+
+
+@law("E1", "a primary whose standby does not answer believes as long as one that is not doubted")
+async def doubted_and_serving(world: World, kept: bool) -> list[str]:
+    await world.start()
+    assert await world.write(1)
+    # Cut off from everybody, alpha runs on: its agent sees that beta does not answer, and tells its gate.
+    fresh_s = believed_for_s(fresh_s=30.0, takeover_s=0.75, doubted=kept)
+    given = order(await _inputs(world, fresh_s=fresh_s))
+    assert given.state == "open", given
+    await asyncio.sleep(0.75)  # what the others need to find it down
+    await world.promote(world.b)
+    assert await world.write(2)
     if now_s() < given.fresh_until_s:
         await world.read(at=world.a)
     return await world.verdict()

@@ -66,9 +66,11 @@ def test_a_stalled_path_does_not_hold_up_the_other() -> None:
     line = Line(delay_s=0.0, jitter_s=0.0, stalls=1.0, seed=1)
     line.take(PACKET, now_s=5.0)
     assert line.due(now_s=5.0 + STALL_S / 2) == []
+    assert (line.packets, line.stalls) == (1, 1)
     calm = Line(delay_s=0.0, jitter_s=0.0, stalls=0.0, seed=1)
     calm.take(OTHER_WAY, now_s=5.0)
     assert calm.due(now_s=5.0) == [OTHER_WAY]
+    assert (calm.packets, calm.stalls) == (1, 0)
 
 
 def test_the_same_seed_faults_at_the_same_instant() -> None:
@@ -177,3 +179,8 @@ def test_a_bent_clock_jumps_under_a_running_program(tmp_path: Path) -> None:
     finally:
         program.kill()
         program.communicate()
+
+
+def test_a_long_drill_is_steady_for_no_longer_than_a_short_one_lasts() -> None:
+    assert 10.0 <= DrillAsk(kind="slow", site="alpha", duration_s=1815.0).steady_s < 11.0
+    assert DrillAsk(kind="slow", site="alpha", duration_s=12.0).steady_s < 3.2
