@@ -42,7 +42,8 @@ class Follower:
                 await asyncio.wait_for(self._view.look_now.wait(), _READ_EVERY_S)
 
     async def look(self) -> Record | None:
-        """Read now; ``None`` when it could not be read (the view keeps the last one and its age)."""
+        """Read now; ``None`` when it could not be read, or went back to an epoch from before (the view keeps the last
+        one and its age)."""
         asked = boot_s()
         try:
             record = await asyncio.to_thread(self._store.read, deadline_s=_READ_DEADLINE_S)
@@ -50,8 +51,7 @@ class Follower:
             self._view.trouble["record"] = str(error)
             return None
         self._view.trouble.pop("record", None)
-        self._view.saw_record(record, asked_at_s=asked)
-        return record
+        return record if self._view.saw_record(record, asked_at_s=asked) else None
 
     async def keep_lease(self) -> None:
         """Hold this keeper's lease for as long as the agent lives."""

@@ -237,6 +237,7 @@ class Keeper:
             alone_s=alone_s,
             now_unix_s=time.time(),
             evidence_saved=view.kept is not None,
+            epoch_floor=view.floor.epoch,
             promote=spec.promote if spec is not None else "ask",
             on_standby_loss=spec.on_standby_loss if spec is not None else "stall",
         )

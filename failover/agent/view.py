@@ -11,6 +11,7 @@ import msgspec
 from failover.model.observation import AgentState, DatabaseFacts, Kept, ProbeFacts
 from failover.model.record import Record
 from failover.model.spec import HostSpec, Peer
+from failover.planner.floor import too_old
 from failover.planner.gate import GateOrder, Hold
 from failover.planner.verdict import Tally, verdict
 
@@ -37,6 +38,23 @@ class PeerView:
         return state.record.epoch if state is not None and state.serving and state.record is not None else -1
 
 
+class EpochFloor:
+    """The newest epoch that was ever read at this host, kept beside the data directory so that an agent which starts
+    anew knows it (safety C8). Replaced whole; what a power cut takes back is at most the last change."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.epoch = int(path.read_text()) if path.exists() else 0
+
+    def raise_to(self, epoch: int) -> None:
+        """Never lower."""
+        if epoch > self.epoch:
+            temporary = self._path.with_name(".epoch.new")
+            temporary.write_text(f"{epoch}\n")
+            temporary.replace(self._path)
+            self.epoch = epoch
+
+
 class HostView:
     """Shared by follower, prober, keeper, gates and API of one agent."""
 
@@ -48,6 +66,7 @@ class HostView:
         self.spec: HostSpec | None = None
         self.spec_digest = ""
         self.record: Record | None = None
+        self.floor = EpochFloor(host_dir / "epoch")
         self.record_read_s: float | None = None
         self.record_since_s = 0.0
         self.kept: Kept | None = None
@@ -93,8 +112,20 @@ class HostView:
             self.turned.set()
             self.turned = asyncio.Event()
 
-    def saw_record(self, record: Record | None, *, asked_at_s: float) -> None:
-        """A linearizable read that began at ``asked_at_s`` answered. An older epoch than one seen is never taken."""
+    def saw_record(self, record: Record | None, *, asked_at_s: float) -> bool:
+        """A linearizable read that began at ``asked_at_s`` answered. An older epoch than one that was ever read here is
+        never taken, and is no evidence of anything: false then, and it is shown."""
+        went_back = too_old(record, self.floor.epoch)
+        # One that was asked for before the newest came is only late.
+        if went_back and asked_at_s >= self.record_since_s:
+            self.trouble["record"] = went_back
+            return False
+        if record is not None:
+            self.floor.raise_to(record.epoch)
+        self._take(record, asked_at_s=asked_at_s)
+        return True
+
+    def _take(self, record: Record | None, *, asked_at_s: float) -> None:
         if record is not None and self.record is not None and record.revision < self.record.revision:
             return
         self.record_read_s = asked_at_s

@@ -15,13 +15,15 @@ import psycopg
 
 from failover.adapters.postgres_files import PostgresFiles
 from failover.adapters.record_sqlite import SqliteRecordStore
+from failover.agent.view import HostView
 from failover.errors import LeaseLost, Unreachable
 from failover.model.record import Record, Timeline
+from failover.planner.keeper import KeeperFacts, Swap, decide
 from failover.planner.verdict import DOWN
 from tests.laws.acknowledged import fixed, lose
 from tests.laws.law import law
 from tests.laws.members import say, take_over
-from tests.laws.world import World
+from tests.laws.world import World, now_s
 
 
 def store_of(world: World) -> SqliteRecordStore:
@@ -239,3 +241,26 @@ async def rewound_without_evidence(world: World, kept: bool) -> list[str]:
         world.findings.append(f"{lost} acknowledged commits are gone and the certificate says {counted}")
     return list(world.findings)
 
+
+
+@law("C8", "voters that were restored from a backup are followed: the record names the primary of before")
+async def record_from_a_backup(world: World, kept: bool) -> list[str]:
+    await world.start()
+    backup = world.record
+    await world.a.crash()
+    host = HostView(host_dir=world.a.folder, site="alpha", provider="north")
+    host.saw_record(backup, asked_at_s=now_s())
+    await world.promote(world.b)
+    host.saw_record(world.record, asked_at_s=now_s())
+    assert await world.write(1)
+    # The voters come back with what a backup of them holds, and alpha's agent starts anew.
+    if not kept:
+        (world.a.folder / "epoch").unlink()
+    again = HostView(host_dir=world.a.folder, site="alpha", provider="north")
+    again.saw_record(backup, asked_at_s=now_s())
+    facts = KeeperFacts(site="alpha", record=again.record, db=await world.a.database.facts())
+    action = decide(facts)
+    if isinstance(action, Swap) and action.permits_start:
+        await world.a.database.start_primary(())
+        return await world.verdict(world.a)
+    return await world.verdict()

@@ -13,10 +13,16 @@ import msgspec
 
 from failover.adapters.postgres_sql import KeeperSession
 from failover.adapters.programs import locate
-from failover.planner.gate import GateInputs, Hold, believed_for_s, order
+from failover.agent.services import Services
+from failover.agent.view import HostView
+from failover.model.spec import HostSpec, ServiceSpec
+from failover.planner.gate import GateInputs, Hold, believed_for_s, order, serves
+from failover.planner.hostspec import host_spec
+from tests.fakes.hosts import fleet
+from tests.fakes.wired import SECRETS
 from tests.laws.acknowledged import fixed
 from tests.laws.law import law
-from tests.laws.world import World, now_s
+from tests.laws.world import Copy, World, eventually, now_s
 
 
 @law("D1", "a clean stop waits for every stranger that streams")
@@ -145,3 +151,45 @@ async def hold_without_an_end(world: World, kept: bool) -> list[str]:
     if order(await _inputs(world, hold=hold)).state != "open":
         world.findings.append("the gate is still held by a run that is dead, past its budget")
     return await world.verdict()
+
+
+@law("E4", "what must not run beside itself runs at the standby too: its timers fire twice")
+async def timers_at_the_standby(world: World, kept: bool) -> list[str]:
+    await world.start()
+    published = world.folder / "published"
+    command = ("sh", "-c", f"echo published >> {published}; exec sleep 60")
+    timer = ServiceSpec(name="timer", command=command, start="when_primary" if kept else "always")
+    views = [await _host(world, copy, timer) for copy in (world.a, world.b)]
+    hosts = [Services(view, world.a.processes) for view in views]
+    try:
+        for host in hosts:
+            await host.reconcile()
+        running = sum(one.state == "running" for host in hosts for one in host.facts())
+
+        async def all_published() -> bool:
+            return published.exists() and len(published.read_text().split()) >= running
+
+        assert running
+        await eventually(all_published)
+        times = len(published.read_text().split())
+        if times > 1:
+            world.findings.append(f"a scheduled post was published {times} times: its timer runs at the standby too")
+    finally:
+        for view, host in zip(views, hosts, strict=True):
+            view.adopt_spec(_spec(view.site))
+            await host.reconcile()
+    return await world.verdict()
+
+
+async def _host(world: World, copy: Copy, service: ServiceSpec) -> HostView:
+    """What one site's agent knows, by what its database is now."""
+    view = HostView(host_dir=copy.folder, site=copy.site, provider=copy.site)
+    view.adopt_spec(_spec(copy.site, service))
+    view.record, view.database = world.record, await copy.database.facts()
+    inputs = await _inputs(world, site=copy.site, db=view.database)
+    view.serving = serves(inputs) == ""
+    return view
+
+
+def _spec(site: str, *services: ServiceSpec) -> HostSpec:
+    return msgspec.structs.replace(host_spec(fleet(), fleet().site(site), SECRETS, serial=1), services=services)
