@@ -24,6 +24,7 @@ from failover.ports.probe import GateAnswer
 
 OLDEST = (2, 8)
 _LISTENERS = ("inner", "inner-slow", "inner-stream")
+_FLAG, _PEER, _HERE = ("elsewhere", "primary"), ("peer", "primary"), ("peer", "here")
 _OPEN_MAXCONN = 4000
 _OFF_BITS = 0x01 | 0x02 | 0x20 | 0x08 | 0x10
 _POLL_S = 0.01
@@ -37,6 +38,8 @@ class _Seen(msgspec.Struct, frozen=True, kw_only=True):
     limits: dict[str, int]
     elsewhere: bool
     peer: str
+    peer_on: bool
+    here_on: bool | None  # None: a configuration from before there was one
     app_up: bool
     in_flight: int
     slow: int
@@ -112,6 +115,11 @@ class HttpHold:
         if primary == self._site:
             if seen.elsewhere:
                 _told(talk, "set server elsewhere/primary state maint")
+            if seen.here_on is False:
+                # Who came before this side was known to be the primary still tries the old one; the next try is here.
+                _told(talk, "set server peer/here state ready")
+            if seen.peer_on and seen.here_on is not None:
+                _told(talk, "set server peer/primary state maint")
             return
         place = self._peers.get(primary)
         if place is None:
@@ -119,6 +127,10 @@ class HttpHold:
         target = f"{ipaddress.ip_address(place[0])}:{int(place[1])}"
         if seen.peer != target:
             _told(talk, f"set server peer/primary addr {ipaddress.ip_address(place[0])} port {int(place[1])}")
+        if not seen.peer_on:
+            _told(talk, "set server peer/primary state ready")
+        if seen.here_on:
+            _told(talk, "set server peer/here state maint")
         if not seen.elsewhere:
             _told(talk, "set server elsewhere/primary state ready")
         for server, sessions in seen.streams.items():
@@ -160,7 +172,7 @@ def _limit(talk: Talk, seen: _Seen, wanted: Mapping[str, int]) -> _Seen:
 def _seen(talk: Talk) -> _Seen:
     stats = {(row["# pxname"], row["svname"]): row for row in stat_rows(talk.ask("show stat"))}
     servers = {(row["be_name"], row["srv_name"]): row for row in server_states(talk.ask("show servers state"))}
-    flag, peer = servers.get(("elsewhere", "primary")), servers.get(("peer", "primary"))
+    flag, peer, here = (servers.get(name) for name in (_FLAG, _PEER, _HERE))
     if flag is None or peer is None:
         raise Unreachable("this edge has no backend elsewhere: it does not run our configuration of class G3")
 
@@ -172,14 +184,20 @@ def _seen(talk: Talk) -> _Seen:
     app = [name for backend, name in servers if backend == "app"]
     return _Seen(
         limits={name: int(stats[name, "FRONTEND"]["slim"] or 0) for name in _LISTENERS},
-        elsewhere=not int(flag["srv_admin_state"]) & _OFF_BITS,
+        elsewhere=_on(flag),
         peer=f"{peer['srv_addr']}:{peer['srv_port']}",
+        peer_on=_on(peer),
+        here_on=None if here is None else _on(here),
         app_up=any(int(servers["app", name]["srv_op_state"]) != 0 for name in app),
         in_flight=sessions("app", "BACKEND"),
         slow=sessions("inner-slow", "FRONTEND"),
         waiting=max(0, came - passed),
         streams={name: sessions("streams", name) for name in app},
     )
+
+
+def _on(server: Mapping[str, str]) -> bool:
+    return not int(server["srv_admin_state"]) & _OFF_BITS
 
 
 def _boottime_s() -> float:

@@ -90,6 +90,7 @@ def _peer(fleet: Fleet, site: Site) -> str:
     source = f"\n  source {site.address}" if site.kind == LOCAL else ""
     # No check: a primary that is starting is worth waiting for, and it holds by itself what comes too early.
     return f"""# Who was held while the primary moved away. Only a refused connection is tried again: nothing was sent.
+# "here" is on while this site is the primary: whoever tries a dead one still comes back to wait and be served here.
 backend peer
   mode http{source}
   http-reuse never
@@ -97,9 +98,11 @@ backend peer
   timeout connect 250ms
   timeout server 1h
   retries 20
+  option redispatch 1
   retry-on conn-failure
   http-request del-header X-Edge-Final
-  server primary {target.address}:{target.ports.forward} send-proxy-v2 proxy-v2-options unique-id"""
+  server primary {target.address}:{target.ports.forward} send-proxy-v2 proxy-v2-options unique-id
+  server here {site.address}:{site.ports.forward} send-proxy-v2 proxy-v2-options unique-id disabled"""
 
 
 def _flag() -> str:

@@ -133,6 +133,31 @@ def test_an_edge_opens_only_once_its_app_can_serve(holding: Holding) -> None:
     asyncio.run(scenario())
 
 
+def test_who_was_sent_to_a_primary_that_died_is_served_by_the_next_one(holding: Holding) -> None:
+    """They tried the dead one for five seconds and were then refused, long after the other side served."""
+
+    async def scenario() -> None:
+        async with holding() as edges:
+            edges.move_to("alpha")
+            await opened(edges, "alpha")
+            edges.host["alpha"].kill("edge")
+            asked = [asyncio.create_task(edges.client("beta").ask(within_s=30.0)) for _ in range(8)]
+            await arrived(lambda: edges.edge["beta"].facts().http_sessions >= len(asked))
+            edges.edge["beta"].serve_locally()
+            beta = edges.hold["beta"]
+            told = await beta.tell(state="open", primary="beta", epoch=2, fresh_until_s=boot_s() + 60)
+            assert told.state == "open"
+            answers = await asyncio.gather(*asked)
+            assert {(answer.status, answer.served_by) for answer in answers} == {(200, "beta")}
+            # And back: nobody is led in a circle once the other side is primary again.
+            edges.host["alpha"].start("edge")
+            await opened(edges, "alpha")
+            edges.move_to("alpha")
+            assert (await edges.client("beta").ask(within_s=30.0)).served_by == "alpha"
+
+    asyncio.run(scenario())
+
+
 def test_a_stream_passes_the_hold_and_ends_with_the_move(holding: Holding) -> None:
     async def scenario() -> None:
         async with holding() as edges:
