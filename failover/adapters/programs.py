@@ -15,7 +15,19 @@ from pathlib import Path
 from failover.errors import Unreachable
 
 POSTGRES_PROGRAMS = frozenset(
-    {"postgres", "initdb", "pg_basebackup", "pg_rewind", "pg_controldata", "pg_waldump", "pg_ctl", "psql"}
+    {
+        "initdb",
+        "pg_amcheck",
+        "pg_basebackup",
+        "pg_combinebackup",
+        "pg_controldata",
+        "pg_ctl",
+        "pg_rewind",
+        "pg_verifybackup",
+        "pg_waldump",
+        "postgres",
+        "psql",
+    }
 )
 # PostgreSQL refuses to run as root. A user namespace that maps us to "nobody" needs no account and no chown, and exec
 # keeps the pid (facts: postgres, "Running PostgreSQL when we are root").

@@ -11,7 +11,7 @@ from typing import BinaryIO, cast
 
 import pyrage
 
-from failover.errors import Denied, UsageError
+from failover.errors import Denied, Unreachable, UsageError
 from failover.model.secret import Secret
 
 MINIMUM = 2
@@ -71,9 +71,13 @@ def check_recipients(recipients: Sequence[str], *, minimum: int = MINIMUM) -> No
 
 
 def encrypt(reader: BinaryIO, writer: BinaryIO, recipients: Sequence[str]) -> None:
-    """Everything ``reader`` gives, as an age file. Constant memory; a fresh file key each time."""
+    """Everything ``reader`` gives, as an age file. Constant memory; a fresh file key each time. Raises ``Unreachable``
+    when reader or writer failed: their own error is lost in the library."""
     check_recipients(recipients, minimum=1)
-    pyrage.encrypt_io(reader, writer, [_parse(text) for text in recipients])
+    try:
+        pyrage.encrypt_io(reader, writer, [_parse(text) for text in recipients])
+    except (pyrage.EncryptError, OSError) as error:
+        raise Unreachable(f"what was to be encrypted ended early: {error}") from error
 
 
 def decrypt(reader: BinaryIO, writer: BinaryIO, keys: Sequence[AgeKey]) -> None:

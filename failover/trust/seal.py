@@ -55,6 +55,9 @@ def open_seal(raw: bytes, *, trusted: Collection[str], what: str) -> bytes:
         key.verify(bytes.fromhex(signature.ed25519), body)
     except (msgspec.MsgspecError, ValueError, InvalidSignature) as error:
         raise Damaged(f"{what} is not what was signed", where=what) from error
+    # Hex has two spellings: only the one that was written passes, so that copies can be compared byte by byte.
+    if rest != msgspec.json.encode(signature) + b"\n" or rest != rest.lower():
+        raise Damaged(f"{what} is not what was signed", where=what)
     if signature.key not in trusted:
         raise Denied(f"{what} is signed by {signature.key[:16]}…, which is not a key of this fleet", where=what)
     return body

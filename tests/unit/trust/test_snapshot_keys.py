@@ -69,11 +69,11 @@ def test_a_seal_holds(tmp_path: Path) -> None:
     assert open_seal(raw, trusted=[key.public], what="m") == b'{"id":"x"}'
     with pytest.raises(Denied):
         open_seal(raw, trusted=[other.public], what="m")
-    for place in range(len(raw)):
-        altered = raw[:place] + bytes([raw[place] ^ 1]) + raw[place + 1 :]
+    for place, bit in ((place, bit) for place in range(len(raw)) for bit in (0x01, 0x20)):
+        altered = raw[:place] + bytes([raw[place] ^ bit]) + raw[place + 1 :]
         with pytest.raises((Damaged, Denied)):
             open_seal(altered, trusted=[key.public], what="m")
-    for length in range(len(raw) - 1):
+    for length in range(len(raw)):
         with pytest.raises(Damaged):
             open_seal(raw[:length], trusted=[key.public], what="m")
     with pytest.raises(ValueError, match="one line"):
