@@ -19,6 +19,8 @@ from collections import deque
 
 import msgspec
 
+from failover import kernel
+
 _TUNSETIFF = 0x400454CA
 _IFF_TUN_NO_PI = 0x1001
 _BIGGEST = 65536
@@ -83,15 +85,13 @@ class Line:
 
 def run(descriptor: int, line: Line) -> None:
     """Carry packets until stdin ends."""
-    poller = select.poll()
-    poller.register(descriptor, select.POLLIN)
-    poller.register(sys.stdin.fileno(), select.POLLIN | select.POLLHUP)
+    control = sys.stdin.fileno()
     while True:
         next_s = line.next_s()
-        wait_ms = None if next_s is None else max((next_s - time.monotonic()) * 1000, 0)
-        # poll counts whole milliseconds; rounding up would add half of one to every packet.
-        events = poller.poll(None if wait_ms is None else int(wait_ms))
-        if any(found == sys.stdin.fileno() for found, _ in events) and not os.read(sys.stdin.fileno(), 4096):
+        wait_s = None if next_s is None else max(next_s - time.monotonic(), 0.0)
+        # Not poll, which counts whole milliseconds: rounded up they are added to every packet, rounded down they spin.
+        readable, _, _ = select.select([descriptor, control], [], [], wait_s)
+        if control in readable and not os.read(control, 4096):
             return
         now_s = time.monotonic()
         while True:
@@ -118,6 +118,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     descriptor = open_device(options.device)
+    # It stands for cables: the hosts' services share a control group that outweighs every process of ours, and a wire
+    # that waited for a processor while they work would be a cut, which the fleet answers with a promotion.
+    kernel.hurry(kernel.FIRST + 1)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     line = Line(

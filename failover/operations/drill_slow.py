@@ -79,8 +79,6 @@ class DelayLine:
         if not self._process.stdout.readline():
             self._process.wait()
             raise Unreachable("the delay line did not start", hint="is there /dev/net/tun?")
-        # The process itself has the right to run before the app does: its delay is the figure.
-        os.setpriority(os.PRIO_PROCESS, self._process.pid, -15)
         ip("link", "set", self._device, "up", "mtu", "1500", "txqueuelen", "5000")
         ip("route", "replace", "default", "dev", self._device, "table", str(self.table))
         # What comes out of the device is forwarded to its site.
