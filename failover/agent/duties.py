@@ -24,7 +24,7 @@ from failover.ports.processes import Processes
 _MIGRATE_S = 120.0
 _HASTE_S = 2.0
 _SERVING_S = 10.0
-_PATIENCE = 0.3
+_PATIENCE = 0.25
 """Of a hold's budget (5 s by default): longer than any step of a move takes from one order to the next, and short
 enough that those who wait for a run that fell asleep are served before they give up."""
 _SERIALS_KEPT = 4096

@@ -77,9 +77,15 @@ class Keeper:
             async with self._turn:
                 soon = await self._once()
             try:
-                await asyncio.wait_for(self._view.changed.wait(), _SOON_S if soon else _TICK_S)
+                await asyncio.wait_for(self._view.changed.wait(), _SOON_S if soon else self._rest_s())
             except TimeoutError:
                 continue
+
+    def _rest_s(self) -> float:
+        """Until the next look; not past the instant at which a run that holds the gates has been silent for too long."""
+        hold = self._view.hold
+        left_s = hold.heard_s + hold.patience_s - boot_s() if hold is not None else _TICK_S
+        return min(_TICK_S, left_s) if left_s > 0 else _TICK_S
 
     async def _once(self) -> bool:
         """One look, one decision, one act; True when the next look should come at once."""

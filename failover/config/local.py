@@ -184,7 +184,7 @@ timing:
   keeper_lease: 5s
   # A planned move that is not done within this time is given up.
   move_budget: 10s
-  # Clients are held no longer than this during a move. A run that falls silent in its middle for three tenths of it
+  # Clients are held no longer than this during a move. A run that falls silent in its middle for a quarter of it
   # loses the move: the old primary opens again.
   hold_budget: 5s
 """

@@ -54,7 +54,7 @@ _SLOW_MS, _ROUND_TRIPS = 1200.0, 25
 _TAKES_OVER = {"kill": 3.5, "freeze": 3.5, "egress": 3.5, "disk": 5.0}
 # The longest write stall when the drilled site was the standby, in milliseconds.
 _STALLS = {"kill": 300.0, "freeze": 2500.0}
-# A run that falls asleep with the gates held: its patience (three tenths of the hold's budget), a start, a catch-up.
+# A run that falls asleep with the gates held: its patience (a quarter of the hold's budget), a start, a catch-up.
 _ASLEEP_MS = 3000.0
 # Fewer could all lie before the old side's last answer.
 _MARKS = 3
