@@ -82,7 +82,7 @@ class Keeper:
                 continue
 
     def _rest_s(self) -> float:
-        """Until the next look; not past the instant at which a run that holds the gates has been silent for too long."""
+        """Until the next look; not past the instant at which a run that holds the gates was silent for too long."""
         hold = self._view.hold
         left_s = hold.heard_s + hold.patience_s - boot_s() if hold is not None else _TICK_S
         return min(_TICK_S, left_s) if left_s > 0 else _TICK_S
