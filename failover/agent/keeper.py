@@ -15,6 +15,7 @@ from failover.agent.evidence import Evidence
 from failover.agent.follower import Follower
 from failover.agent.gates import Gates
 from failover.agent.peers import Peers
+from failover.agent.settings import Settings
 from failover.agent.view import HostView, boot_s
 from failover.agent.watch import AloneClock, FlushWatch
 from failover.errors import FailoverError, Refused, Unreachable
@@ -53,12 +54,12 @@ class Keeper:
         self._watch = FlushWatch(stale_s=self._stale_s)
         self._alone = AloneClock()
         self._evidence = Evidence(view, database)
+        self._settings = Settings(database)
         self._start_permit = 0
         self._own_revision = 0
         self._sent_revision: int | None = None
         self._record: Record | None = None
         self._rejoin_failed = False
-        self._settings_due = True
         self._not_streaming_since: float | None = None
         self._missed_since: float | None = None
         self._gave_up_move = ""
@@ -156,22 +157,14 @@ class Keeper:
             self._next_slots = now + _PUBLISH_S
             with contextlib.suppress(Unreachable):
                 await self._database.ensure_slots([*self._peers.copies().values()])
-        if self._settings_due and db.state in ("primary", "standby"):
-            await self._apply_settings()
+        if db.state in ("primary", "standby"):
+            await self._settings.apply()
+            self._note("settings", self._settings.waiting)
         self._count_streaming(db, now)
         self._note("evidence", self._evidence.look(db))
         self._gates.decide()
         self._gates.poke.set()
         view.looked()
-
-    async def _apply_settings(self) -> None:
-        """Once in the life of an agent: a spec whose PostgreSQL part changed comes with a new agent process. Never a
-        restart: a primary that bounces for a setting is an outage nobody asked for."""
-        with contextlib.suppress(Unreachable):
-            waiting = await self._database.apply_settings()
-            self._settings_due = False
-            what = f"{', '.join(waiting)} wait for a restart: move the primary away, then stop this standby once"
-            self._note("settings", what if waiting else "")
 
     async def _look_as_primary(self, db: DatabaseFacts, now: float) -> None:
         view, record = self._view, self._view.record
