@@ -34,6 +34,10 @@ select (select system_identifier::text from pg_control_system()),
   pg_size_bytes(current_setting('wal_segment_size')),
   current_setting('summarize_wal')::bool
 """
+_SLOT = """
+select case when wal_status <> 'lost' then pg_wal_lsn_diff(restart_lsn, '0/0')::bigint end
+from pg_replication_slots where slot_name = %s
+"""
 _REPLAY_S = 30.0
 _SUMMARIES = "select min(pg_wal_lsn_diff(start_lsn, '0/0'))::bigint from pg_available_wal_summaries() where tli = %s"
 
@@ -164,7 +168,7 @@ class PostgresSource:
         """See the port."""
         return postgres_walstream.history(self._replication, timeline) if timeline > 1 else b""
 
-    def ensure_slot(self, slot: str) -> None:
+    def ensure_slot(self, slot: str) -> Lsn | None:
         """See the port."""
         with self._session() as session:
             session.execute(
@@ -172,6 +176,8 @@ class PostgresSource:
                 "(select from pg_replication_slots where slot_name = %s)",
                 [slot, slot],
             )
+            row = session.execute(_SLOT, [slot]).fetchone()
+        return int(str(row[0])) if row is not None and row[0] is not None else None
 
     def drop_slot(self, slot: str) -> None:
         """See the port."""

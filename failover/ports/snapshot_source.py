@@ -103,8 +103,9 @@ class SnapshotSource(Protocol):
         """The timeline's history file. Timeline 1 has none: empty."""
         ...
 
-    def ensure_slot(self, slot: str) -> None:
-        """Make the physical slot when it is missing; it holds WAL from now on. Repeatable."""
+    def ensure_slot(self, slot: str) -> Lsn | None:
+        """Make the physical slot when it is missing; it holds WAL from now on. From where; ``None`` when the slot is
+        there and has lost what it held. Repeatable."""
         ...
 
     def drop_slot(self, slot: str) -> None:

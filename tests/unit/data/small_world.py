@@ -106,8 +106,8 @@ class SmallSource:
     def history(self, timeline: int) -> bytes:
         return b""
 
-    def ensure_slot(self, slot: str) -> None:
-        return None
+    def ensure_slot(self, slot: str) -> Lsn | None:
+        return 0x10000
 
     def drop_slot(self, slot: str) -> None:
         return None
