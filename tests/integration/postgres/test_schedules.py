@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -18,9 +17,9 @@ from failover.model.units import MemberId
 from tests.explore.deciding import Decider
 from tests.explore.scenarios import LAWS, explore
 from tests.integration.postgres.pair import A, B, Site, protected, proven, wait_for
+from tests.integration.postgres.walk import NO_WAL, Statement, Walk, takes_over
 
 pytestmark = pytest.mark.timeout(180)
-NO_WAL = "insert into posts values ({}) on conflict do nothing"
 WITH_WAL = "insert into posts as p values ({}) on conflict (id) do update set id = p.id"
 
 
@@ -34,36 +33,52 @@ def sites(tmp_path: Path) -> Iterator[tuple[Site, Site]]:
         beta.kill()
 
 
-class Statement:
-    """One statement that may wait; ``answered`` once PostgreSQL said that it is done."""
-
-    def __init__(self, site: Site, text: str) -> None:
-        self.answered = threading.Event()
-        self._session = site.session(timeout_ms=0)
-        self._text = text
-        self.pid = self._session.info.backend_pid
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        try:
-            self._session.execute(self._text.encode())
-            self.answered.set()
-        except psycopg.Error:
-            self._session.close()
-
-    def answered_within(self, seconds: float) -> bool:
-        return self.answered.wait(seconds)
-
-
 def take_over(beta: Site) -> None:
     """beta is promoted from what it has."""
+    asyncio.run(takes_over(beta))
 
-    async def promote() -> None:
-        await beta.database.start_standby(None, ())
-        await beta.database.promote((Timeline(tli=1, fork_lsn=0), Timeline(tli=2, fork_lsn=0)))
 
-    asyncio.run(promote())
+def missing_at_beta(walk: Walk) -> set[int]:
+    """What was told to clients and is gone once beta is promoted."""
+    for site in walk.sites:
+        site.kill()
+    take_over(walk.sites[1])
+    return (walk.acknowledged | (walk.read or set())) - walk.sites[1].rows()
+
+
+def missing_from_the_read(walk: Walk) -> set[int]:
+    assert walk.read is not None
+    return walk.acknowledged - walk.read
+
+
+def missing_at_alpha(walk: Walk) -> set[int]:
+    return walk.acknowledged - walk.sites[0].rows()
+
+
+def missing_everywhere(walk: Walk) -> set[int]:
+    """alpha was rewound: it is started as a standby, and nobody has it any more."""
+    asyncio.run(walk.sites[0].database.start_standby(None, ()))
+    return walk.acknowledged - walk.sites[0].rows() - walk.sites[1].rows()
+
+
+@pytest.mark.parametrize(
+    ("law", "missing"),
+    [
+        ("A1 gate", missing_at_beta),
+        pytest.param("A1 duplicate", missing_at_beta, marks=pytest.mark.long),
+        ("C6", missing_everywhere),
+        ("C8", missing_at_alpha),
+        ("E1", missing_from_the_read),
+    ],
+)
+def test_the_printed_schedule_loses_the_write_on_real_postgresql(
+    sites: tuple[Site, Site], law: str, missing: Callable[[Walk], set[int]]
+) -> None:
+    """Shortest schedule of the law switched off, event by event, as the explorer found it."""
+    walk = Walk(*sites)
+    walk.begin(LAWS[law].start)
+    walk.go(explore(LAWS[law], Decider(off=frozenset({law}))).schedule)
+    assert missing(walk) == {1}
 
 
 @pytest.mark.parametrize(("retry", "kept"), [(NO_WAL, False), (WITH_WAL, True)])
