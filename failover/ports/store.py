@@ -15,7 +15,9 @@ import msgspec
 
 KEY = re.compile(r"[A-Za-z0-9_=+-][A-Za-z0-9._=+-]*(/[A-Za-z0-9_=+-][A-Za-z0-9._=+-]*)*")
 """What a key may look like: what every provider takes unchanged, at most ``KEY_BYTES``. A key is never also the folder
-of another one (``a`` beside ``a/b``): stores that keep files cannot hold both."""
+of another one (``a`` beside ``a/b``): stores that keep files cannot hold both. Nor is a folder's name the beginning of
+a neighbour's that goes on with ``+``, ``-`` or ``.`` (``a/b`` beside ``a-c``): SeaweedFS lists those in another order
+and, after a start key, not at all."""
 KEY_BYTES = 512
 
 
@@ -27,7 +29,7 @@ class StoreTraits(msgspec.Struct, frozen=True, kw_only=True):
     overwrites silently; ``put`` then looks first, which stops no racer.
     ``versioning`` / ``object_lock``: overwritten and deleted content can be kept / cannot be removed before its time.
     ``multipart_etag``: HEAD and listing give the ETag that the upload gave, also for ``put_stream``.
-    ``max_put_bytes``: the largest body of one ``put``; ``put_stream`` has no such limit.
+    ``max_put_bytes``: the largest body of one ``put``; ``put_stream`` takes more.
     """
 
     provider: str
@@ -45,6 +47,14 @@ class StoredObject(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     size_bytes: int
     modified_at: datetime
+    etag: str | None = None
+
+
+class WrittenObject(msgspec.Struct, frozen=True, kw_only=True):
+    """What was stored, as the writing call knows it; ``etag`` as in ``StoredObject``."""
+
+    key: str
+    size_bytes: int
     etag: str | None = None
 
 
@@ -68,7 +78,7 @@ class Store(Protocol):
         """Declared, not probed; asks nobody."""
         ...
 
-    async def put(self, key: str, body: bytes, *, deadline_s: float, create_only: bool = False) -> StoredObject:
+    async def put(self, key: str, body: bytes, *, deadline_s: float, create_only: bool = False) -> WrittenObject:
         """Store ``body`` whole or not at all, over what was there. Repeatable.
 
         ``create_only``: ``Exists`` when the key is taken, by other bytes or by the same: after ``OutcomeUnknown`` a
@@ -76,8 +86,8 @@ class Store(Protocol):
         """
         ...
 
-    async def put_stream(self, key: str, chunks: AsyncIterator[bytes], *, stall_s: float) -> StoredObject:
-        """Store everything ``chunks`` yields (any sizes, any total, also nothing) in constant memory.
+    async def put_stream(self, key: str, chunks: AsyncIterator[bytes], *, stall_s: float) -> WrittenObject:
+        """Store everything ``chunks`` yields (any sizes, up to 160 GB, also nothing) in constant memory.
 
         Nothing is visible under ``key`` before the end; when ``chunks`` raises, that is raised and nothing becomes
         visible. Reads on from ``chunks`` only as fast as the provider takes it. To repeat, bring a new iterator.
