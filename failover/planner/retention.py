@@ -129,7 +129,13 @@ def _age(snapshot: Held) -> tuple[datetime, str]:
 
 
 def _depth(snapshot: Held, known: Mapping[str, Held]) -> int:
-    return len(chain(snapshot.id, known) or ())
+    """How many snapshots that are still there it stands on: also where the chain is broken further down."""
+    found = {snapshot.id}
+    at = snapshot.parent
+    while at in known and at not in found:
+        found.add(at)
+        at = known[at].parent
+    return len(found)
 
 
 def _usable(snapshot: Held, known: Mapping[str, Held]) -> bool:

@@ -136,3 +136,16 @@ def test_an_old_orphan_goes_and_a_fresh_one_may_still_be_written() -> None:
     ]
     answer = retain([], orphans, policy=Policy(), now=NOW)
     assert [(remove.id, remove.why) for remove in answer.remove] == [("old", "begun and never finished")]
+
+
+def test_children_go_first_also_where_the_chain_is_broken_below_them() -> None:
+    """Equal times and a missing full snapshot: the order is by what stands on what, not by name."""
+    parents = {"s2": "gone", "s10": "s2", "s1": "s10"}
+    held = [
+        Held(
+            id=name, kind="incremental", parent=parent, created_at=NOW, stores=(), providers=(), removing=True
+        )
+        for name, parent in parents.items()
+    ]
+    removed = [remove.id for remove in decided(held, Policy(hourly=0, daily=0, weekly=0, monthly=0)).remove]
+    assert removed == ["s1", "s10", "s2"]
