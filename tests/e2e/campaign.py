@@ -25,7 +25,7 @@ from tests.history.client import History, boot_s
 DATA = ("alpha", "beta")
 KINDS = {"site": 4, "database": 3, "agent": 3, "command": 2, "voter": 1, "app": 1, "haproxy": 1}
 """How often each is chosen, against the others."""
-SETTLE_S = 60.0
+SETTLE_S = 120.0
 
 
 @dataclass(slots=True, kw_only=True)

@@ -28,7 +28,7 @@ from tests.e2e.load import wired_of
 VICTIMS = (CLI, "alpha", "beta", "gamma", "alpha,beta,gamma,cli")
 """The command, each agent, and all of them at one instant."""
 THEN = ("resume", "undo", "alone")
-SETTLE_S = 45.0
+SETTLE_S = 90.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,7 +51,7 @@ class Running:
         self.process.send_signal(signal.SIGCONT)
 
     def until(self, ready: object, what: str) -> None:
-        ends = time.monotonic() + 10
+        ends = time.monotonic() + 60
         while not ready():  # type: ignore[operator]
             assert self.process.poll() is None, f"{what} ended: {self._log.read_text()[-800:]}"
             assert time.monotonic() < ends, f"{what} did not come up: {self._log.read_text()[-800:]}"

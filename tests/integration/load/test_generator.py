@@ -34,7 +34,7 @@ def app(tmp_path: Path) -> Iterator[App]:
 
 def test_a_healthy_app_loses_nothing_and_every_write_is_in_the_ledger(tmp_path: Path, app: App, dns: Dns) -> None:
     with driving(tmp_path, dns.server, duration_s=2.0) as load:
-        time.sleep(2.0)
+        time.sleep(3.0)
         finished = load.stop()
     ledger = ledger_of(tmp_path)
     assert not ledger.cut
@@ -53,21 +53,22 @@ def test_arrivals_do_not_wait_and_latency_counts_from_when_due(tmp_path: Path, a
         app.behave("stall")
         stalled_s = boottime_s()
         time.sleep(1.0)
-        app.behave("ok")
         going_s = boottime_s()
-        time.sleep(0.3)
+        app.behave("ok")
+        resumed_s = boottime_s()
+        time.sleep(0.5)
         load.stop()
     during = between(ledger_of(tmp_path).requests, stalled_s, going_s)
     assert len(during) > 0.6 * 90 * (going_s - stalled_s)
     assert all(one.acknowledged and not one.failures for one in during)
     for one in during:
         # Each waits for what was left of the stall when it was due, however many were in front of it.
-        assert one.ended_s >= going_s - 0.1
-        assert one.latency_ms >= (going_s - one.scheduled_s) * 1000 - 100
-    assert max(one.sent_s - one.scheduled_s for one in during) < 0.5
+        assert one.ended_s >= going_s
+        assert one.latency_ms >= (going_s - one.scheduled_s) * 1000 - 1
+    assert max(one.sent_s - one.scheduled_s for one in during) < (going_s - stalled_s) / 2
     ledger = ledger_of(tmp_path)
-    pause = write_pause(acknowledged_instants(ledger.writes), from_s=stalled_s - 0.2, until_s=going_s + 0.2)
-    assert 900 < pause.longest < 1600
+    pause = write_pause(acknowledged_instants(ledger.writes), from_s=stalled_s - 0.2, until_s=resumed_s + 0.3)
+    assert 900 < pause.longest < (resumed_s - stalled_s) * 1000 + 500
 
 
 def test_failures_are_retried_with_the_same_id_and_every_attempt_is_kept(tmp_path: Path, app: App, dns: Dns) -> None:
@@ -158,6 +159,6 @@ def test_an_app_that_never_comes_back_gives_up_within_the_budget(tmp_path: Path,
         time.sleep(0.5)
         finished = load.stop()
     assert finished.errors > 10
-    assert finished.at_s - killed_s < 3.5
+    assert finished.at_s - killed_s < 15
     late = [write for write in ledger_of(tmp_path).writes if write.scheduled_s > killed_s + 0.1]
     assert {write.outcome for write in late} == {RequestOutcome.FAILED}
