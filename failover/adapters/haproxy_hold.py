@@ -9,6 +9,7 @@ Every call looks first, changes what differs, and answers with what it then sees
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import re
 import time
@@ -27,7 +28,7 @@ _LISTENERS = ("inner", "inner-slow", "inner-stream")
 _FLAG, _PEER, _HERE = ("elsewhere", "primary"), ("peer", "primary"), ("peer", "here")
 _OPEN_MAXCONN = 4000
 _OFF_BITS = 0x01 | 0x02 | 0x20 | 0x08 | 0x10
-_POLL_S = 0.01
+_POLL_S, _SOON_S, _LATER_POLL_S = 0.01, 0.2, 0.05
 # Longer than the agent lets pass between two tellings.
 _MARGIN_S = 0.6
 
@@ -71,12 +72,15 @@ class HttpHold:
         async with self._turn:
             change = self._hold if state == "hold" else partial(self._open, primary, fresh_until_s, slow=not slow)
             seen = await asyncio.to_thread(change)
-        until_s = _boottime_s() + wait_s
+        soon_s, until_s = _boottime_s() + _SOON_S, _boottime_s() + wait_s
         # Slow ones that are left at the hold have had their time in the quiesce: nobody waits for them any more.
         while (seen.slow if slow else seen.in_flight > seen.slow) and _boottime_s() < until_s:
-            # Outside the turn: a hold must not wait for somebody's upload.
-            await asyncio.sleep(_POLL_S)
-            seen = await asyncio.to_thread(self._look)
+            # Outside the turn: a hold must not wait for somebody's upload. The agent runs before everybody else: asked
+            # too often, the edge and the app would have no time for what is waited for.
+            await asyncio.sleep(_POLL_S if _boottime_s() < soon_s else _LATER_POLL_S)
+            # It is told already; an edge too busy to answer a look does not undo that.
+            with contextlib.suppress(Unreachable):
+                seen = await asyncio.to_thread(self._look)
         return GateAnswer(
             state="open" if seen.limits["inner"] and seen.limits["inner-stream"] else "hold",
             primary=primary,
