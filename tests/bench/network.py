@@ -78,7 +78,8 @@ def partition(runs: int, *, contest: bool, first: int = 0) -> int:
         "all shapes", shapes=len(SHAPES), runs=len(every), no_report=troubles, whole_again_s=spread(healed), **sums
     )
     asked = len(SHAPES) * runs
-    held = len(healed) == asked and not troubles and sound(sums) and caught["stale_reads"] > 0
+    known = (_fewest_marks(reports["A|BW"]) or 0) > 0 and caught["stale_reads"] > 0
+    held = len(healed) == asked and not troubles and sound(sums) and known
     limit = f"{asked} of {asked} heal, 0 lost, 1 writable, 0 stale, 0 alone; > 0 stale without the fence"
     return verdict("partition", ours=len(healed), theirs=None, limit=limit, held=held)
 
@@ -125,12 +126,19 @@ def _worst(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "writable_at_once": worst("writable_at_once"),
         "stale_reads": worst("old_side", "stale_reads"),
         "writes_alone": worst("old_side", "writes_alone"),
+        "fewest_marks_elsewhere": _fewest_marks(rows),
         "believed_for_s": worst("old_side", "believed_for_s"),
         "first_write_elsewhere_s": worst("recovery_time_s"),
         "whole_again_s": worst("reprotected_s"),
         "longest_pause_ms": worst("write_pause_ms", "longest"),
         "unprotected_s": worst("unprotected_s"),
     }
+
+
+def _fewest_marks(rows: list[dict[str, Any]]) -> int | None:
+    """Of the runs in which another side took over: without any, 0 stale reads would mean nothing."""
+    found = [row["old_side"]["marks_elsewhere"] for row in rows if row["old_side"]["marks_elsewhere"] is not None]
+    return min(found, default=None)
 
 
 def _control(one: LocalFleet) -> dict[str, Any]:
