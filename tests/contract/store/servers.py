@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import boto3
@@ -104,6 +105,16 @@ def running(server: str, folder: Path) -> Iterator[str]:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        remove_sockets(command)
+
+
+def remove_sockets(command: Sequence[str]) -> None:
+    """What a killed SeaweedFS leaves in the one folder where it has its sockets, named by the ports of ``command``."""
+    ports = {int(number) for word in command for number in re.findall(r"port(?:\.grpc)?=(\d+)$", word)}
+    for left in Path("/tmp").glob("seaweedfs-*.sock"):
+        number = int(left.stem.rpartition("-")[2])
+        if number in ports or number - 10_000 in ports:
+            left.unlink(missing_ok=True)
 
 
 def _wait(address: str, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -21,6 +21,7 @@ from failover.model.secret import Secret
 from failover.model.spec import ServiceSpec
 from failover.model.stores import StoreKey, StoreKind, StorePlace
 from failover.planner.hostspec_store import store_ports, store_service
+from tests.contract.store.servers import remove_sockets
 
 KEY = StoreKey(access_key="integrationaccesskey", secret=Secret("integrationsecret"))
 READY_S = 90.0
@@ -58,6 +59,7 @@ def served(site: Site, kind: StoreKind, folder: Path) -> Iterator[tuple[StorePla
         yield place, process
     finally:
         kill(process)
+        remove_sockets(store_service(site, kind, KEY).command)
 
 
 def _ready(place: StorePlace, folder: Path) -> None:
