@@ -14,10 +14,12 @@ import psycopg
 
 from failover.adapters.postgres_config import KEEPER_ROLE, control_values, quoted
 from failover.adapters.postgres_digests import table_digests
+from failover.adapters.postgres_wal import last_start
 from failover.errors import Damaged, Unreachable
 from failover.model.snapshot import TableDigest
 from failover.model.units import Lsn, format_lsn
 from failover.ports.processes import Handle, Processes
+from failover.ports.scratch import Arrival
 
 _PROGRAM_S = 3600.0
 _STOP_S = 60.0
@@ -48,11 +50,11 @@ class PostgresScratch:
         """See the port."""
         self._program("pg_combinebackup", *map(str, folders), "-o", str(into), what=into)
 
-    def recover(self, folder: Path, *, target: Lsn, exact: bool, wal: Path | None, lasting: bool) -> None:
+    def recover(self, folder: Path, *, arrival: Arrival, wal: Path | None, lasting: bool) -> None:
         """See the port."""
         strip(folder)
         self._sockets = Path(tempfile.mkdtemp(prefix="failover-scratch-"))
-        settings = self._settings(target=target, exact=exact, wal=wal, lasting=lasting) | self._sizes(folder)
+        settings = self._settings(arrival, wal=wal, lasting=lasting) | self._sizes(folder)
         text = "".join(f"{name} = {quoted(value)}\n" for name, value in settings.items())
         (folder / "postgresql.conf").write_text(text)
         (folder / "pg_hba.conf").write_text("local all all trust\n")
@@ -61,7 +63,7 @@ class PostgresScratch:
         self._server = self._processes.start(
             ["postgres", "-D", str(folder)], environment=environment, log=self._log, as_database=True
         )
-        self._await_recovered(target)
+        self._await_recovered(arrival.lsn)
 
     def _sizes(self, folder: Path) -> dict[str, str]:
         """Replay refuses to run with less room than the server had whose WAL it is."""
@@ -72,15 +74,24 @@ class PostgresScratch:
             raise Damaged(f"pg_controldata of {folder.name} does not say {', '.join(missing)}")
         return {setting: known[label] for label, setting in _SIZES.items()}
 
-    def _settings(self, *, target: Lsn, exact: bool, wal: Path | None, lasting: bool) -> dict[str, str]:
+    def last_record(self, wal: Path, *, timeline: int, start: Lsn) -> Lsn:
+        """See the port."""
+        command = ("pg_waldump", "--path", str(wal), "--timeline", str(timeline), "--start", format_lsn(start))
+        # It ends with 1 where the WAL ends, always.
+        done = self._processes.run(command, environment={"LC_ALL": "C"}, deadline_s=_PROGRAM_S)
+        return last_start(done.output)
+
+    def _settings(self, arrival: Arrival, *, wal: Path | None, lasting: bool) -> dict[str, str]:
         # Without a target the server opens at a hole in the WAL as if that were its end: silent loss (measured).
+        inclusive = "on" if arrival.where == "after" else "off"
         arrive = (
-            {"recovery_target_lsn": format_lsn(target), "recovery_target_inclusive": "off"}
-            if exact
-            else {"recovery_target": "immediate"}
+            {"recovery_target": "immediate"}
+            if arrival.where == "consistent"
+            else {"recovery_target_lsn": format_lsn(arrival.lsn), "recovery_target_inclusive": inclusive}
         )
         return arrive | {
             "recovery_target_action": "promote",
+            "recovery_target_timeline": str(arrival.timeline or "current"),
             "restore_command": f'cp "{wal}/%f" "%p"' if wal is not None else "false",
             "listen_addresses": "",
             "unix_socket_directories": str(self._sockets),

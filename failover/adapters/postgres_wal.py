@@ -82,6 +82,12 @@ def last_end(said: str, *, segment_bytes: int) -> Lsn:
     return record_end(start, int(last["total"]), segment_bytes=segment_bytes)
 
 
+def last_start(said: str) -> Lsn:
+    """Where the last record that pg_waldump printed begins; 0 when it printed none."""
+    records = list(_RECORD.finditer(said[-65536:])) or list(_RECORD.finditer(said))
+    return parse_lsn(records[-1]["lsn"]) if records else 0
+
+
 def record_end(start: Lsn, total: int, *, segment_bytes: int) -> Lsn:
     """Where a record of ``total`` bytes ends, with the headers of the pages it runs into; records are aligned to 8."""
     at, left = start, -(-total // 8) * 8

@@ -51,6 +51,11 @@ class PostgresWalStream:
         through = f'SLOT "{slot}" ' if slot else ""
         command = f"START_REPLICATION {through}PHYSICAL {format_lsn(start)} TIMELINE {timeline}"
         result = self._connection.exec_(command.encode())
+        if result.status == pq.ExecStatus.TUPLES_OK:
+            # Exactly at the end of a timeline the server does not begin to stream, it says what comes next.
+            end = _following(result)
+            self.close()
+            raise end
         if result.status != pq.ExecStatus.COPY_BOTH:
             words = self._connection.get_error_message().strip()
             self.close()
@@ -130,6 +135,10 @@ class PostgresWalStream:
         self._connection.flush()
         while (result := self._connection.get_result()) is not None:
             if result.status == pq.ExecStatus.TUPLES_OK and result.ntuples == 1:
-                following, at = result.get_value(0, 0) or b"", result.get_value(0, 1) or b""
-                raise EndOfTimeline(timeline=int(following), at=parse_lsn(at.decode()))
+                raise _following(result)
         raise Unreachable(f"the WAL stream ended: {self._connection.get_error_message().strip()}")
+
+
+def _following(result: pq.abc.PGresult) -> EndOfTimeline:
+    following, at = result.get_value(0, 0) or b"", result.get_value(0, 1) or b""
+    return EndOfTimeline(timeline=int(following), at=parse_lsn(at.decode()))

@@ -9,32 +9,22 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from failover.data.catalog import Entry
 from failover.data.copies import whole
+from failover.data.further import Further, Reader, fetch_further
 from failover.data.unpack import Seen, unpack
 from failover.errors import Damaged, LeaseHeld, UsageError
 from failover.model.snapshot import DATA, FILE_LIST, MANIFEST, WAL_TAIL
-from failover.model.units import Lsn, format_lsn, parse_lsn
-from failover.ports.scratch import Scratch
+from failover.model.units import format_lsn, parse_lsn
+from failover.ports.scratch import Arrival, Scratch
 from failover.ports.store import Store
-from failover.trust.age import AgeKey
 
 Phase = Callable[[str], Seen | None]
 """Told the name of each phase as it begins; may answer with a counter of ciphertext bytes."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reader:
-    """What opens snapshots. ``stores`` in order of preference; ``strict``: only the first, as a verification wants."""
-
-    stores: tuple[Store, ...]
-    keys: tuple[AgeKey, ...]
-    strict: bool = False
 
 
 class Restored(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,6 +90,7 @@ async def restore(
     into: Path,
     *,
     lasting: bool = True,
+    wal: Further | None = None,
     phase: Phase | None = None,
     look: Callable[[], None] | None = None,
 ) -> Restored:
@@ -121,10 +112,13 @@ async def restore(
         await fetch(chain, reader, work, notes, phase=phase)
         _say(phase, "verify files")
         await asyncio.to_thread(_assemble, chain, scratch, work, data)
-        target, exact = arrival(chain[-1])
-        _say(phase, f"replay to {format_lsn(target)}")
+        arrival, shipped = own_arrival(chain[-1]), None
+        if wal is not None:
+            shipped = work / "shipped"
+            arrival = await fetch_further(chain[-1], reader, scratch, wal, into=shipped, seed=data / "pg_wal")
+        _say(phase, f"replay to {format_lsn(arrival.lsn)}")
         try:
-            await asyncio.to_thread(scratch.recover, data, target=target, exact=exact, wal=None, lasting=lasting)
+            await asyncio.to_thread(scratch.recover, data, arrival=arrival, wal=shipped, lasting=lasting)
             if look is not None:
                 await asyncio.to_thread(look)
         finally:
@@ -135,14 +129,14 @@ async def restore(
                 into.rmdir()
             data.rename(into)
     await asyncio.to_thread(shutil.rmtree, work, True)
-    return Restored(lsn=format_lsn(target), exact=exact, notes=tuple(notes))
+    return Restored(lsn=format_lsn(arrival.lsn), exact=arrival.where != "consistent", notes=tuple(notes))
 
 
-def arrival(entry: Entry) -> tuple[Lsn, bool]:
-    """Where a restore of this snapshot alone arrives, and whether that is one exact LSN."""
+def own_arrival(entry: Entry) -> Arrival:
+    """Where a restore of this snapshot alone arrives."""
     manifest = entry.manifest
     exact = bool(manifest.digests) and manifest.object(WAL_TAIL) is not None
-    return parse_lsn(manifest.lsn), exact
+    return Arrival(where="before" if exact else "consistent", lsn=parse_lsn(manifest.lsn))
 
 
 def _say(phase: Phase | None, words: str) -> None:

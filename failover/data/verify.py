@@ -14,7 +14,8 @@ from pathlib import Path
 import msgspec
 
 from failover.data.catalog import Entry
-from failover.data.restore import Phase, Reader, restore
+from failover.data.further import Reader
+from failover.data.restore import Phase, restore
 from failover.data.small import get_small, put_small
 from failover.errors import Damaged, Denied, FailoverError
 from failover.model.snapshot import FILE_LIST, VERIFIED, Digests, Verification

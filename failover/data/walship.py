@@ -80,6 +80,9 @@ async def ship(
     way = stretches(history, facts.timeline)
     timeline = timeline_at(way, kept)
     start = await resume_at(shipping, facts.system_identifier, timeline, kept)
+    # A primary that is gone may have shipped more of its timeline than its successor took over.
+    left_at = next((each.end for each in way if each.timeline == timeline), None)
+    start = start if left_at is None else min(start, left_at)
     while not stop.is_set():
         try:
             await _ship_timeline(source, shipping, lanes, facts.system_identifier, timeline, start, lost, stop, report)

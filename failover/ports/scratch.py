@@ -8,10 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
+
+import msgspec
 
 from failover.model.snapshot import TableDigest
 from failover.model.units import Lsn
+
+
+class Arrival(msgspec.Struct, frozen=True, kw_only=True):
+    """Where replay ends: just ``before`` the first record at or after ``lsn``, just ``after`` it, or where the backup
+    is ``consistent``. ``timeline`` 0: the backup's own."""
+
+    where: Literal["before", "after", "consistent"]
+    lsn: Lsn
+    timeline: int = 0
 
 
 class Scratch(Protocol):
@@ -25,10 +36,14 @@ class Scratch(Protocol):
         """A full backup and its incrementals in order to one data directory. ``into`` does not exist yet."""
         ...
 
-    def recover(self, folder: Path, *, target: Lsn, exact: bool, wal: Path | None, lasting: bool) -> None:
-        """Strip it, start it and replay up to ``target``: ``exact`` to just before the first record at or after it,
-        else to where the backup is consistent. ``wal``: a folder of further segments and history files. Never ends
-        earlier: ``Damaged`` when the WAL has a hole. ``lasting`` false: a copy for a look, not synced to disk."""
+    def recover(self, folder: Path, *, arrival: Arrival, wal: Path | None, lasting: bool) -> None:
+        """Strip it, start it and replay up to ``arrival``. ``wal``: a folder of further segments and history files.
+        Never ends earlier: ``Damaged`` when the WAL has a hole. ``lasting`` false: a copy for a look, not synced to
+        disk."""
+        ...
+
+    def last_record(self, wal: Path, *, timeline: int, start: Lsn) -> Lsn:
+        """Where the last whole record after ``start`` in the folder begins; 0 when there is none."""
         ...
 
     def check_structure(self, database: str) -> None:

@@ -96,7 +96,8 @@ class SnapshotSource(Protocol):
         ...
 
     def wal(self, *, timeline: int, start: Lsn, slot: str = "") -> WalStream:
-        """Stream WAL from ``start``; through the slot when one is named."""
+        """Stream WAL from ``start``; through the slot when one is named. Raises ``EndOfTimeline`` when that timeline
+        ends just there."""
         ...
 
     def history(self, timeline: int) -> bytes:

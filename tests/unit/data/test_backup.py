@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from failover.data.copies import catch_up
-from failover.data.restore import Reader, fetch
+from failover.data.further import Reader
+from failover.data.restore import fetch
 from failover.errors import Denied, StoreFull, Unreachable
 from failover.trust.age import AgeKey
 from failover.trust.seal import SealKey

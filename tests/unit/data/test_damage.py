@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from failover.data.restore import Reader, fetch
+from failover.data.further import Reader
+from failover.data.restore import fetch
 from failover.errors import Damaged
 from failover.model.snapshot import MANIFEST
 from failover.trust.seal import SealKey

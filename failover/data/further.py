@@ -1,0 +1,84 @@
+"""A restore that goes on after its snapshot, with the WAL that was shipped: to an LSN, or as far as there is any."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from failover.data.catalog import Entry
+from failover.data.wal_fetch import WalFetch
+from failover.errors import Damaged
+from failover.model.units import Lsn, format_lsn
+from failover.planner.wal import Stretch, stretches
+from failover.ports.scratch import Arrival, Scratch
+from failover.ports.store import Store
+from failover.trust.age import AgeKey
+
+_BEYOND = 16 << 20  # fetched after the target: the record there has to be whole
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """What opens snapshots. ``stores`` in order of preference; ``strict``: only the first, as a verification wants."""
+
+    stores: tuple[Store, ...]
+    keys: tuple[AgeKey, ...]
+    strict: bool = False
+
+
+class Further(msgspec.Struct, frozen=True, kw_only=True):
+    """``to`` ``None``: everything that was shipped. ``timeline``: the newest one the way may lead over."""
+
+    timeline: int
+    to: Lsn | None = None
+
+
+async def fetch_further(
+    entry: Entry, reader: Reader, scratch: Scratch, further: Further, *, into: Path, seed: Path
+) -> Arrival:
+    """Segments after the snapshot's own WAL (``seed``) into the folder ``into``; where replay has to end. Raises
+    ``Damaged`` when the stores' WAL does not lead there."""
+    manifest = entry.manifest
+    await asyncio.to_thread(shutil.rmtree, into, True)
+    fetch = WalFetch(
+        reader.stores,
+        reader.keys,
+        fleet=manifest.fleet,
+        system_identifier=manifest.system_identifier,
+        segment_bytes=manifest.wal_segment_bytes,
+        into=into,
+    )
+    at = begun = manifest.stop
+    seed_timeline = manifest.timeline
+    way = _way(stretches(await fetch.history(further.timeline), further.timeline), at, further.to)
+    for stretch in way:
+        begun = max(at, stretch.start)
+        end = await fetch.reaches(stretch, begun)
+        if stretch.end is not None and end < stretch.end:
+            raise Damaged(f"no store has WAL of timeline {stretch.timeline} from {format_lsn(end)}")
+        if stretch is way[-1] and further.to is not None:
+            if end <= further.to:
+                raise Damaged(f"the stores' WAL ends at {format_lsn(end)}, before {format_lsn(further.to)}")
+            end = min(end, further.to + _BEYOND)
+        await fetch.fetch(stretch, start=begun, end=end, seed=seed, seed_timeline=seed_timeline)
+        at, seed, seed_timeline = end, into, stretch.timeline
+    timeline = way[-1].timeline
+    if further.to is not None:
+        return Arrival(where="before", lsn=further.to, timeline=timeline)
+    last = await asyncio.to_thread(scratch.last_record, into, timeline=timeline, start=begun)
+    if not last:
+        raise Damaged(f"nothing was shipped after {format_lsn(begun)}")
+    return Arrival(where="after", lsn=last, timeline=timeline)
+
+
+def _way(way: tuple[Stretch, ...], start: Lsn, to: Lsn | None) -> list[Stretch]:
+    """The part that leads from ``start`` to ``to``; its last stretch is open."""
+    found = [each for each in way if (each.end is None or each.end > start) and (to is None or each.start <= to)]
+    if not found or (to is not None and to < start):
+        raise Damaged(f"a restore from {format_lsn(start)} leads to no earlier LSN", hint="take an older snapshot")
+    found[-1] = msgspec.structs.replace(found[-1], end=None)
+    return found
