@@ -24,7 +24,7 @@ def told(case: Case) -> object:
     return pytest.param(case, id=f"{case.law}-{case.id}", marks=marks)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(360)
 @pytest.mark.parametrize("case", [told(case) for case in CASES])
 def test_a_broken_law_is_reported_and_a_kept_one_is_quiet(case: Case, court: Court) -> None:
     assert court.tell(case, kept=True) == []
