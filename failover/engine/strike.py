@@ -1,8 +1,9 @@
 """A death at a chosen instant of a run: SIGKILL of this process, of agents, or of both. For tests and drills only.
 
 ``FAILOVER_STRIKE=STEP/PHASE:VICTIM[,VICTIM]``, for example ``commit/sent:beta,cli``. A victim is a site (its agent) or
-``cli`` (this process, always last); ``pause`` in its place stops this process until somebody wakes it. Points are made
-from a plan, so that a new step is covered without a new test.
+``cli`` (this process, always last); ``pause`` in its place stops this process until somebody wakes it. Several, with
+blanks between them, strike one after the other. Points are made from a plan, so that a new step is covered without a
+new test.
 It wraps the journal and nothing else: every instant that matters lies before or after one of its lines.
 """
 
@@ -42,12 +43,14 @@ class StruckJournal:
     """The journal ``inner``; the one line that the script names is where the victims die. Everything else passes."""
 
     def __init__(self, inner: Journal, *, script: str, kill: Callable[[str], None]) -> None:
-        found = _SCRIPT.fullmatch(script)
-        if found is None or found["phase"] not in (*PHASES, *UNDO_PHASES):
-            raise UsageError(f"{VARIABLE} is not STEP/PHASE:VICTIM[,VICTIM]: {script!r}", hint=f"unset {VARIABLE}")
         self._inner = inner
-        self._step, self._phase = found["step"], found["phase"]
-        self._victims = sorted(found["victims"].split(","), key=lambda victim: victim in (CLI, PAUSE))
+        self._due: dict[tuple[str, str], list[str]] = {}
+        for one in script.split() or [script]:
+            found = _SCRIPT.fullmatch(one)
+            if found is None or found["phase"] not in (*PHASES, *UNDO_PHASES):
+                raise UsageError(f"{VARIABLE} is not STEP/PHASE:VICTIM[,VICTIM]: {script!r}", hint=f"unset {VARIABLE}")
+            victims = sorted(found["victims"].split(","), key=lambda victim: victim in (CLI, PAUSE))
+            self._due[found["step"], found["phase"]] = victims
         self._kill = kill
         # What reads passes as it is.
         self.begin, self.take_over, self.end = inner.begin, inner.take_over, inner.end
@@ -75,11 +78,9 @@ class StruckJournal:
             close()
 
     def _pass(self, phase: str, claim: Claim, step: Step, undoing: bool) -> None:
-        here = f"undo-{phase}" if undoing else phase
-        if step.id != self._step or here != self._phase or not self._victims:
+        victims = self._due.pop((step.id, f"undo-{phase}" if undoing else phase), None)
+        if victims is None:
             return
-        victims, self._victims = self._victims, []
         self._inner.note(claim, text=f"{STRUCK} {', '.join(victims)}", step=step)
         for victim in victims:
             self._kill(victim)
-

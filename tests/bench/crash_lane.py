@@ -14,20 +14,20 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 from tests.bench.crash_results import Results
 from tests.e2e.crash_points import Point, Told
 from tests.e2e.crash_stories import Stories, ask_first, deploy_points
 from tests.e2e.deploy_stories import DeployStories
-from tests.e2e.harness import LocalFleet
+from tests.e2e.harness import LocalFleet, keep_logs
 from tests.e2e.load import Load, wired_of
 
 WRITES_PER_S, READS_PER_S = 6.0, 3.0
 STRETCH = 40
 """Points under one load; then its ledger is compared, and a run that is stopped begins with the next."""
 _BROKEN = 3
+_COMPANY = 6
 
 
 class Lane:
@@ -41,6 +41,7 @@ class Lane:
         self._points = results.points()
         self._left = {index for index, point in enumerate(self._points) if str(point) not in results.passed()}
         self._mine: set[int] = set()
+        self._alone: set[int] = set()
         self._broken = 0
         self._ending = False
 
@@ -50,15 +51,14 @@ class Lane:
 
     def run(self) -> int:
         """0, or 1 when fleets break again and again."""
-        while not self._over() and self._next(None) is not None:
+        while not self._over() and self.next_of(None) is not None:
             with new_fleet(self._base / f"fleet-{time.monotonic_ns()}", self._block) as one:
-                while not self._over() and self._next(None) is not None and self._stretch(one):
+                while not self._over() and self.next_of(None) is not None and self._stretch(one):
                     continue
         deploys = DeployStories(self._base / "deploy", block=self._block)
-        while not self._over() and (index := self._next("deploy")) is not None:
-            if self._take(index):
-                point = self._points[index]
-                for told in _guarded(point, partial(_one, deploys, point)):
+        while not self._over() and (index := self.next_of("deploy")) is not None:
+            if self.take(index):
+                for told in self.deploy(index, deploys):
                     self._results.told(self._number, told, stretch="")
         return int(self._broken >= _BROKEN)
 
@@ -71,13 +71,13 @@ class Lane:
             with Load(one, self._base / "load" / name, writes_per_s=WRITES_PER_S, reads_per_s=READS_PER_S) as load:
                 whole, struck = True, 0
                 while whole and struck < STRETCH and not self._over():
-                    index = self._next(None, primary=stories.primary())
+                    index = self.next_of(None, primary=stories.primary())
                     if index is None:
                         break
-                    if not self._take(index):
+                    if not self.take(index):
                         continue
                     struck += 1
-                    for told in self._strike(index, stories):
+                    for told in self.strike(index, stories):
                         whole = whole and bool(told.statuses)
                         if not told.statuses:
                             told.wrong.append(f"its logs are in {keep_logs(one, self._results.folder)}")
@@ -92,7 +92,7 @@ class Lane:
             wired.close()
         return whole
 
-    def _strike(self, index: int, stories: Stories) -> list[Told]:
+    def strike(self, index: int, stories: Stories) -> list[Told]:
         """The story of this point; of a keeper, all its points that are left, as far as one story goes."""
         point = self._points[index]
         if not point.verb.startswith("keeper-"):
@@ -105,17 +105,39 @@ class Lane:
         self._left = {one for one in self._left | {index} if str(self._points[one]) not in ended}
         return told
 
+    def deploy(self, index: int, deploys: DeployStories) -> list[Told]:
+        """The story of this point; of an agent's death, with others at other steps, and alone if that goes wrong."""
+        point = self._points[index]
+        steps, group = {_step(point)}, [index]
+        for other in sorted(self._left) if _in_company(point) and index not in self._alone else ():
+            one = self._points[other]
+            fits = _in_company(one) and _step(one) not in steps and other not in self._alone
+            if fits and len(group) < _COMPANY and self._claim(other):
+                steps.add(_step(one))
+                group.append(other)
+        if len(group) == 1:
+            return _guarded(point, lambda: [deploys.tell(point)])
+        told = _guarded(point, lambda: deploys.sweep([self._points[one] for one in group]))
+        if any(one.wrong for one in told):
+            self._mine |= {*group}
+            self._alone |= {*group}
+            self._left |= {*group}
+            return []
+        self._left -= {*group}
+        return told
+
     def _over(self) -> bool:
         return self._ending or self._broken >= _BROKEN
 
-    def _next(self, verb: str | None, *, primary: str = "") -> int | None:
+    def next_of(self, verb: str | None, *, primary: str = "") -> int | None:
         """The first point left of ``verb`` (``None``: of any move), best one that begins with this ``primary``."""
         self._left -= self._results.claimed() - self._mine
         fit = [index for index in sorted(self._left) if (self._points[index].verb == "deploy") == (verb == "deploy")]
         suited = [index for index in fit if (self._points[index].verb == "failback") == (primary == "beta")]
         return next(iter(suited or fit), None)
 
-    def _take(self, index: int) -> bool:
+    def take(self, index: int) -> bool:
+        """This lane has the point, and no other will."""
         self._left.discard(index)
         return self._claim(index)
 
@@ -123,8 +145,13 @@ class Lane:
         return index in self._mine or self._results.claim(index)
 
 
-def _one(deploys: DeployStories, point: Point) -> list[Told]:
-    return [deploys.tell(point)]
+def _step(point: Point) -> str:
+    return point.at.split("/")[0]
+
+
+def _in_company(point: Point) -> bool:
+    """Its story may have others in it: an agent dies, while the command goes on."""
+    return point.verb == "deploy" and not point.then and not point.at.startswith("stack-")
 
 
 def _same_keeper(one: Point, other: Point) -> bool:
@@ -139,15 +166,6 @@ def _guarded(point: Point, tell: Callable[[], list[Told]]) -> list[Told]:
     except Exception as missing:  # noqa: BLE001 - whatever it is, this point did not arrive, and the others are struck
         said = f"{type(missing).__name__}: {missing}"[-1500:]
         return [Told(point=point, reached=True, statuses=[], seconds=time.monotonic() - began, wrong=[said])]
-
-
-def keep_logs(one: LocalFleet, folder: Path) -> Path:
-    """Copy what the fleet's processes said, wherever its sites are now."""
-    kept = folder / "logs" / time.strftime("%Y%m%dT%H%M%S")
-    for log in [*one.state.glob("sites/*/log/*.log"), *one.state.glob("suspended/*/log/*.log")]:
-        (kept / log.parts[-3]).mkdir(parents=True, exist_ok=True)
-        shutil.copy(log, kept / log.parts[-3] / log.name)
-    return kept
 
 
 @contextlib.contextmanager

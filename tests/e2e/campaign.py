@@ -12,9 +12,11 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from failover.errors import FailoverError
 from failover.operations.dead_side import DeadSideTrap
 from failover.operations.drill_fault import LocalProvider
 from failover.operations.wired import Wired
@@ -32,7 +34,8 @@ SETTLE_S = 120.0
 class Tally:
     """``recovered`` counts kills after which the fleet settled again, protected. ``calls``: to a data provider after it
     had died; those of a command that was at work there when it died are ``calls_of_the_cut_off``. Calls to a witness
-    that had died are apart: its agent and its voter are the only doors at which its return can be seen."""
+    that had died are apart: its agent and its voter are the only doors at which its return can be seen. ``bad``: rounds
+    after which it did not settle in time."""
 
     kills: Counter[str] = field(default_factory=Counter)
     recovered: int = 0
@@ -40,6 +43,7 @@ class Tally:
     calls_of_the_cut_off: int = 0
     calls_to_a_witness: int = 0
     log: list[str] = field(default_factory=list)
+    bad: list[str] = field(default_factory=list)
     slowest_s: float = 0.0
 
     @property
@@ -49,7 +53,8 @@ class Tally:
 
 
 class Campaign:
-    """``run`` once. Ends early when the fleet does not recover: what came after would say nothing."""
+    """``run`` once. A round after which the fleet does not recover is told, and the next one is played when it recovers
+    later; what came after a fleet that never does would say nothing (``broken``)."""
 
     def __init__(self, fleet: LocalFleet, wired: Wired, history: History, *, seed: int) -> None:
         self._fleet = fleet
@@ -59,26 +64,53 @@ class Campaign:
         self._provider = LocalProvider(wired.fleet, wired.state_dir)
         self._away: tuple[str, DeadSideTrap] | None = None
         self._command: subprocess.Popen[str] | None = None
+        self.broken = False
         self.tally = Tally()
 
-    def run(self, kills: int, *, say: object = None) -> Tally:
-        """``kills`` of them, and the recovery from each."""
-        tell = say if callable(say) else lambda text: None
-        while self.tally.total < kills:
+    def run(self, kills: int, *, say: Callable[[str], None], bad: Callable[[], object]) -> Tally:
+        """``kills`` of them, and the recovery from each. ``bad`` is called when a round went wrong, before anything
+        else happens to the fleet."""
+        while self.tally.total < kills and not self.broken:
             began, before = boot_s(), self.tally.total
-            what = [self._situation()]
-            while self.tally.total < kills and self._chance.random() < 0.45:
-                # The recovery from the last one has begun, and not ended.
-                time.sleep(self._chance.uniform(0.0, 2.5))
-                what.append(self._kill("in a recovery"))
-            missing = self._recover()
+            what: list[str] = []
+            try:
+                self._round(kills, what)
+                missing = self._recover()
+            except Exception as error:  # noqa: BLE001 - whatever it is, this round is bad, and the others are played
+                missing = f"{type(error).__name__}: {error}"
+            took_s = boot_s() - began
             if missing:
-                tell(f"NOT RECOVERED after {', '.join(what)}: {missing}")
-                return self.tally
+                self.tally.bad.append(f"after {', '.join(what)}: {missing}")
+                say(f"{self.tally.total}/{kills} NOT RECOVERED {self.tally.bad[-1]}")
+                bad()
+                self.broken = not self._heals()
+                continue
             self.tally.recovered += self.tally.total - before
-            self.tally.slowest_s = max(self.tally.slowest_s, boot_s() - began)
-            tell(f"{self.tally.total}/{kills} {', '.join(what)}: settled after {boot_s() - began:.1f} s")
+            self.tally.slowest_s = max(self.tally.slowest_s, took_s)
+            say(f"{self.tally.total}/{kills} {', '.join(what)}: settled after {took_s:.1f} s")
         return self.tally
+
+    def _round(self, kills: int, what: list[str]) -> None:
+        what.append(self._situation())
+        while self.tally.total < kills and self._chance.random() < 0.45:
+            # The recovery from the last one has begun, and not ended.
+            time.sleep(self._chance.uniform(0.0, 2.5))
+            what.append(self._kill("in a recovery"))
+
+    def _heals(self) -> bool:
+        """After a bad round: bring back what is away, end what runs, and give it more time than any round gets."""
+        try:
+            if self._away is not None:
+                self._give_back()
+            if self._command is not None:
+                self._command.kill()
+                self._command.communicate()
+                self._command = None
+            settled(self._wired, deadline_s=2 * SETTLE_S)
+        except (AssertionError, FailoverError, OSError):
+            return False
+        self._history.add("recovered")
+        return True
 
     def _situation(self) -> str:
         if self._chance.random() < 0.4:

@@ -15,17 +15,19 @@ from failover.errors import FailoverError
 from failover.operations.wired import Wired
 from tests.e2e.campaign import Campaign, Tally
 from tests.e2e.crash_points import left_over, settled
-from tests.e2e.harness import ROOT, LocalFleet
+from tests.e2e.harness import ROOT, LocalFleet, keep_logs
 from tests.e2e.load import wired_of
 from tests.history.client import Client, History
 
 
 class Outcome:
-    """The tally, what the checker said (its figures, its exit status), and what was left running."""
+    """The tally, what the checker said (its figures, its exit status), what was left running, and whether the fleet was
+    ``broken``: then its rows could not be read, and nothing was judged."""
 
-    def __init__(self, tally: Tally, verdict: str, status: int, left: list[str]) -> None:
-        self.tally, self.verdict, self.status, self.left = tally, verdict, status, left
-        self.figures: dict[str, int] = json.loads(verdict.strip().splitlines()[-1])
+    def __init__(self, tally: Tally, verdict: str, status: int, left: list[str], *, broken: bool) -> None:
+        self.tally, self.verdict, self.status, self.left, self.broken = tally, verdict, status, left, broken
+        last = verdict.strip().splitlines()[-1:]
+        self.figures: dict[str, int] = json.loads(last[0]) if last and last[0].startswith("{") else {}
 
 
 def run_campaign(
@@ -39,22 +41,31 @@ def run_campaign(
     run = f"h{int(time.time()):x}"
     try:
         settled(wired)
+        campaign = Campaign(fleet, wired, history, seed=seed)
         with _record_followed(fleet, history), _clients(wired, history, run, clients, pace_s):
-            tally = Campaign(fleet, wired, history, seed=seed).run(kills, say=say)
-        record = wired.record.read(deadline_s=10.0)
-        assert record is not None
-        query = "select client_id from posts where starts_with(client_id, %(prefix)s)"
-        rows = wired.measure.column(record.primary_site, query, {"prefix": f"{run}_"})
-        (folder / "final.jsonl").write_text("".join(f"{json.dumps({'id': row})}\n" for row in rows))
+            tally = campaign.run(kills, say=say, bad=lambda: keep_logs(fleet, folder))
+        if not campaign.broken:
+            _read_rows(wired, run, folder / "final.jsonl")
     finally:
         history.close()
         wired.close()
+    left = left_over(fleet)
+    if campaign.broken:
+        return Outcome(tally, "the fleet never recovered: its rows were not read", 1, left, broken=True)
     checked = subprocess.run(
         [sys.executable, "-m", "tests.history.check", str(folder)],
         cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     (folder / "verdict.txt").write_text(checked.stdout + checked.stderr)
-    return Outcome(tally, checked.stdout, checked.returncode, left_over(fleet))
+    return Outcome(tally, checked.stdout, checked.returncode, left, broken=False)
+
+
+def _read_rows(wired: Wired, run: str, path: Path) -> None:
+    record = wired.record.read(deadline_s=10.0)
+    assert record is not None
+    query = "select client_id from posts where starts_with(client_id, %(prefix)s)"
+    rows = wired.measure.column(record.primary_site, query, {"prefix": f"{run}_"})
+    path.write_text("".join(f"{json.dumps({'id': row})}\n" for row in rows))
 
 
 @contextlib.contextmanager

@@ -116,12 +116,15 @@ def plan_of(wired: Wired, wish: Wish) -> Plan:
     return plan
 
 
-def strike(fleet: LocalFleet, point: Point, *words: str, run: str = "", again: tuple[str, ...] = ()) -> Told:
+def strike(
+    fleet: LocalFleet, point: Point, *words: str, run: str = "", again: tuple[str, ...] = (), script: str = ""
+) -> Told:
     """Run the command, let it be struck, go on as the point says. What is wrong with the run itself is in ``wrong``.
-    ``run``: the command goes on with that one. ``again``: what the same again is, if not ``words``."""
+    ``run``: the command goes on with that one. ``again``: what the same again is, if not ``words``. ``script``: more
+    strikes than this one."""
     began = time.monotonic()
     before = _runs(fleet)
-    ran = _run(fleet, {VARIABLE: f"{point.at}:{point.victims}"}, *words)
+    ran = run_struck(fleet, script or f"{point.at}:{point.victims}", *words)
     told = Told(point=point, reached=False, statuses=[ran.status], seconds=0.0)
     killed = ran.status == -signal.SIGKILL
     run = run or next((name for name in _runs(fleet) if name not in before), "")
@@ -263,13 +266,17 @@ def _run(fleet: LocalFleet, extra: dict[str, str], *words: str) -> Ran:
 
 def _struck(fleet: LocalFleet, run: str, victims: str = "") -> bool:
     """The journal has a note of a strike (of exactly ``victims``, when they are given)."""
+    return any(not victims or sorted(died) == sorted(victims.split(",")) for _, died in strikes(fleet, run))
+
+
+def strikes(fleet: LocalFleet, run: str) -> list[tuple[str, list[str]]]:
+    """Step and victims of each strike that the journal has a note of."""
     wired = wired_of(fleet)
     try:
-        notes = [line.detail.removeprefix(STRUCK).replace(" ", "").split(",") for line in wired.journal.lines(run)
-                 if line.detail.startswith(STRUCK)]  # fmt: skip
+        lines = [line for line in wired.journal.lines(run) if line.detail.startswith(STRUCK)]
     finally:
         wired.close()
-    return any(not victims or sorted(one) == sorted(victims.split(",")) for one in notes)
+    return [(line.step, line.detail.removeprefix(STRUCK).replace(" ", "").split(",")) for line in lines]
 
 
 def _runs(fleet: LocalFleet) -> list[str]:

@@ -11,13 +11,11 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
-from failover.engine.owner import this_process
-from failover.model.journal import Outcome
-from failover.model.plan import ApplyStack
 from failover.operations.stack_request import site_request
-from tests.e2e.crash_points import Point, Told, left_over, run_struck, settled, strike
+from tests.e2e.crash_points import Point, Told, left_over, run_struck, settled, strike, strikes
 from tests.e2e.crash_stories import tell_deploy
 from tests.e2e.harness import ROOT, SITES, LocalFleet
 from tests.e2e.load import wired_of
@@ -39,25 +37,39 @@ class DeployStories:
         if point.at.startswith("stack-"):
             self._clear()
             return tell_deploy(point, self._one.folder, block=self._one.block)
+        return self._story(point)[0]
+
+    def sweep(self, points: list[Point]) -> list[Told]:
+        """One story struck at all of ``points``: agents only, no two at one step, none at a stack. What is wrong with
+        it may be due to any of them: then each has to be told alone."""
+        told, struck = self._story(points[0], " ".join(f"{point.at}:{point.victims}" for point in points))
+        reached = {(step, *victims) for step, victims in struck}
+        return [
+            replace(told, point=point, reached=(point.at.split("/")[0], *point.victims.split(",")) in reached)
+            for point in points
+        ]
+
+    def _story(self, point: Point, script: str = "") -> tuple[Told, list[tuple[str, list[str]]]]:
         if not self._run:
             self._run = self._machines()
+        one, run = self._one, self._run
         try:
             self._put_back()
-            told = strike(self._one, point, "resume", self._run, run=self._run, again=("deploy", "--yes"))
-            wired = wired_of(self._one)
+            told = strike(one, point, "resume", run, run=run, again=("deploy", "--yes"), script=script)
+            wired = wired_of(one)
             try:
                 record = settled(wired).record
             finally:
                 wired.close()
             told.wrong += [] if record is not None and record.epoch == 1 else [f"born more than once: {record}"]
-            told.wrong += left_over(self._one)
-            return told
+            told.wrong += left_over(one)
+            return told, strikes(one, run)
         finally:
             self._end()
 
     def _machines(self) -> str:
-        """A deploy that died before its first line; its stacks are applied, and their lines written as it would have.
-        Returns the run."""
+        """A deploy that died before its first line, and its stacks as it would have applied them: each resume looks at
+        them again and finds nothing to do. Returns the run."""
         self._clear()
         one = self._one
         one.init()
@@ -73,11 +85,6 @@ class DeployStories:
 
                 with ThreadPoolExecutor(max_workers=len(SITES)) as pool:
                     list(pool.map(apply, SITES))
-                claim = wired.journal.take_over(run, owner=this_process(), lease_token="")
-                for step in wired.journal.plan(run).steps:
-                    if isinstance(step.action, ApplyStack):
-                        wired.journal.intent(claim, step=step)
-                        wired.journal.result(claim, step=step, outcome=Outcome.DONE, detail="applied", seconds=1.0)
             finally:
                 wired.close()
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -136,3 +137,12 @@ class LocalFleet:
                     namespace = parent / site / "netns"
                     if namespace.exists():
                         subprocess.run(["ip", "netns", "del", namespace.read_text()], check=False, timeout=10)
+
+
+def keep_logs(fleet: LocalFleet, folder: Path) -> Path:
+    """Copy what the fleet's processes said, wherever its sites are now; returns where to."""
+    kept = folder / "logs" / time.strftime("%Y%m%dT%H%M%S")
+    for log in [*fleet.state.glob("sites/*/log/*.log"), *fleet.state.glob("suspended/*/log/*.log")]:
+        (kept / log.parts[-3]).mkdir(parents=True, exist_ok=True)
+        shutil.copy(log, kept / log.parts[-3] / log.name)
+    return kept
