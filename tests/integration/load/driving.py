@@ -32,8 +32,8 @@ def driving(
 ) -> Iterator[LoadProcess]:
     """A load that has acknowledged ``warm_up`` writes; killed at the end if the test did not stop it."""
     with LoadProcess(request(folder, servers, workload=workload, **changes), folder=folder) as load:
-        load.wait_ready(deadline_s=15)
-        load.wait_acknowledged(warm_up, deadline_s=15)
+        load.wait_ready(deadline_s=60)
+        load.wait_acknowledged(warm_up, deadline_s=60)
         yield load
 
 
