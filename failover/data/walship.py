@@ -25,6 +25,7 @@ from failover.trust.age import check_recipients
 
 _STALL_S = 20.0
 _RETRY_S = 0.5
+_STATUS_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +133,8 @@ async def _ship_timeline(
 ) -> None:
     stream = await asyncio.to_thread(source.wal, timeline=timeline, start=start, slot=shipping.slot)
     try:
-        stream.acknowledge(start)
+        safe = start
+        await asyncio.to_thread(stream.acknowledge, safe)
         report(Shipped(timeline=timeline, acknowledged=start, server_end=start, lost=lost))
         while not stop.is_set():
             piece = await asyncio.to_thread(
@@ -140,10 +142,18 @@ async def _ship_timeline(
             )
             if piece is None:
                 continue
-            failed = await _send(lanes, shipping, system_identifier, timeline, piece, stop)
+            sending = asyncio.ensure_future(_send(lanes, shipping, system_identifier, timeline, piece, stop))
+            try:
+                # The server hangs up on whoever says nothing for 5 s, and a store may take longer.
+                while not (await asyncio.wait([sending], timeout=_STATUS_S))[0]:
+                    await asyncio.to_thread(stream.acknowledge, safe)
+                failed = await sending
+            finally:
+                sending.cancel()
             if failed is None:
                 return
-            await asyncio.to_thread(stream.acknowledge, piece.end)
+            safe = piece.end
+            await asyncio.to_thread(stream.acknowledge, safe)
             report(Shipped(timeline=timeline, acknowledged=piece.end, server_end=piece.server_end, failed=failed))
     finally:
         await asyncio.to_thread(stream.close)

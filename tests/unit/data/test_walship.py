@@ -147,9 +147,9 @@ def test_nothing_is_acknowledged_that_one_provider_lacks(world: SmallWorld) -> N
 def test_with_one_store_for_ever_gone_it_waits_and_can_be_stopped(world: SmallWorld) -> None:
     world.stores[1].read_only = True
     server = Server({1: START + len(WAL)})
-    reports = run(world, server, until=lambda shipped: False, at_most_s=1.0)
+    reports = run(world, server, until=lambda shipped: False, at_most_s=2.5)
     assert [shipped.acknowledged for shipped in reports] == [START]
-    assert server.acknowledged == [START]
+    assert set(server.acknowledged) == {START}
 
 
 def test_a_third_store_that_fails_holds_nobody_up(tmp_path: Path) -> None:
