@@ -68,8 +68,7 @@ async def promotion_waits_for_a_reader(world: World, kept: bool) -> list[str]:
         assert await world.write(2)  # so that what was removed has reached the standby
         await world.a.crash()
         began = now_s()
-        keep = KeeperSession.end_sessions if kept else _leave_sessions
-        with patch.object(KeeperSession, "end_sessions", keep):
+        with patch.object(KeeperSession, "promote", KeeperSession.promote if kept else _leave_sessions):
             try:
                 await asyncio.wait_for(world.promote(world.b), 4.0)
             except TimeoutError:
@@ -79,7 +78,8 @@ async def promotion_waits_for_a_reader(world: World, kept: bool) -> list[str]:
 
 
 async def _leave_sessions(self: KeeperSession) -> None:
-    del self
+    """A promotion that ends nobody's session."""
+    await self.rows("select pg_promote(false)")
 
 
 async def _inputs(world: World, **changes: object) -> GateInputs:
