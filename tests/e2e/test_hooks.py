@@ -165,9 +165,10 @@ def test_hooks_run_before_the_hold_and_after_the_move(hooked: LocalFleet) -> Non
             leftover.execute("SELECT 1")
     told = journal(hooked, moved)
     ended = [line["detail"] for line in told if line["kind"] == "note" and line["step"] == "drain"]
-    assert len(ended) == 1, told
-    assert ended[0].startswith(f"ended at {old}: client backend leftover"), ended
-    assert "1 leftover transactions ended: client backend leftover" in moved.out + moved.err
+    # Others may be in the middle of a write, too: PostgreSQL's own, for one.
+    assert [one for one in ended if one.startswith(f"ended at {old}: client backend leftover")], ended
+    assert "leftover transactions ended: " in moved.out + moved.err
+    assert "client backend leftover" in moved.out + moved.err
 
     for site in DATA:
         eventually(f"resumed at {site}", lambda site=site: resumed(hooked, site))  # type: ignore[misc]
