@@ -44,15 +44,24 @@ class EpochFloor:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.epoch = int(path.read_text()) if path.exists() else 0
+        text = path.read_text().strip() if path.exists() else ""
+        # Nothing but a number is ever written; what a power cut left of it says nothing.
+        self.epoch = self._stored = int(text) if text.isdecimal() else 0
 
-    def raise_to(self, epoch: int) -> None:
-        """Never lower."""
-        if epoch > self.epoch:
-            temporary = self._path.with_name(".epoch.new")
-            temporary.write_text(f"{epoch}\n")
+    def raise_to(self, epoch: int) -> str:
+        """Never lower. Why it could not be stored (a full disk), or ``""``; it holds in this process all the same, and
+        the next call tries again."""
+        self.epoch = max(epoch, self.epoch)
+        if self.epoch == self._stored:
+            return ""
+        temporary = self._path.with_name(".epoch.new")
+        try:
+            temporary.write_text(f"{self.epoch}\n")
             temporary.replace(self._path)
-            self.epoch = epoch
+        except OSError as error:
+            return f"the newest epoch cannot be stored: {error}"
+        self._stored = self.epoch
+        return ""
 
 
 class HostView:
@@ -121,7 +130,9 @@ class HostView:
             self.trouble["record"] = went_back
             return False
         if record is not None:
-            self.floor.raise_to(record.epoch)
+            self.trouble.pop("epoch", None)
+            if unstored := self.floor.raise_to(record.epoch):
+                self.trouble["epoch"] = unstored
         self._take(record, asked_at_s=asked_at_s)
         return True
 
@@ -158,7 +169,7 @@ class HostView:
             self.hold = None
         if self.quiesce is not None and self.quiesce.run == run:
             self.quiesce = None
-            self.turned.set()
+            self.services_due.set()
 
     def quiesced(self) -> bool:
         """A run's quiesce is in force. Like a hold it is over by itself: by time, or in the next epoch."""

@@ -109,6 +109,7 @@ def test_a_hold_is_over_when_its_move_leaves_the_record(view: HostView) -> None:
     assert view.hold is not None and view.quiesce is not None
     view.saw_record(msgspec.structs.replace(BACK, revision=33), asked_at_s=boot_s())
     assert view.hold is None and view.quiesce is None
+    assert view.services_due.is_set() and not view.turned.is_set(), "services are looked at again; no part turned"
 
 
 def test_another_runs_hold_stays(view: HostView) -> None:

@@ -54,6 +54,22 @@ def test_a_newer_epoch_is_taken_and_remembered(tmp_path: Path) -> None:
     assert agent(tmp_path).floor.epoch == 3
 
 
+def test_where_nothing_can_be_written_it_holds_in_the_process_and_is_stored_later(tmp_path: Path) -> None:
+    folder = tmp_path / "not there yet"
+    view = agent(folder)
+    assert view.saw_record(NOW, asked_at_s=boot_s())
+    assert "cannot be stored" in view.trouble["epoch"]
+    assert not view.saw_record(BEFORE, asked_at_s=boot_s())
+    folder.mkdir()
+    assert view.saw_record(NOW, asked_at_s=boot_s())
+    assert "epoch" not in view.trouble and agent(folder).floor.epoch == 3
+
+
+def test_what_a_power_cut_left_is_no_epoch(tmp_path: Path) -> None:
+    (tmp_path / "epoch").write_bytes(b"")
+    assert agent(tmp_path).floor.epoch == 0
+
+
 @pytest.mark.parametrize(("floor", "follows"), [(0, True), (2, True), (3, False)])
 def test_a_keeper_decides_nothing_on_a_record_from_before(floor: int, follows: bool) -> None:
     db = DatabaseFacts(state="stopped", member=BEFORE.primary, was_primary=True, timeline=9, position=2000)
