@@ -16,7 +16,7 @@ from __future__ import annotations
 import itertools
 import json
 import sys
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right, insort
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
@@ -78,20 +78,21 @@ def _reads(reads: list[Line], writes: list[Line], sent: dict[str, Line], stored:
     """A read shows what was acknowledged before it began, what earlier reads had shown, and nothing that is gone."""
     wrong = []
     ids = {(line["key"], line["n"]): row for row, line in sent.items()}
-    by_key: dict[str, list[tuple[float, int]]] = defaultdict(list)
-    for one in writes:
-        by_key[one["key"]].append((one["t"], one["n"]))
-    for one in reads:
-        by_key[one["key"]].extend((one["t"], number) for number in one["seen"])
-    for events in by_key.values():
-        events.sort()
-    for one in reads:
-        seen = set(one["seen"])
-        known = by_key[one["key"]]
-        before = {number for at, number in known[: bisect_left(known, (one["tried"], -1))]}
+    first: dict[str, dict[int, float]] = defaultdict(dict)
+    """By key: when each number was known to anybody, acknowledged or shown."""
+    for key, number, at in (*((one["key"], one["n"], one["t"]) for one in writes),
+                            *((one["key"], number, one["t"]) for one in reads for number in one["seen"])):  # fmt: skip
+        first[key][number] = min(at, first[key].get(number, at))
+    coming = {key: sorted(((at, number) for number, at in known.items()), reverse=True) for key, known in first.items()}
+    known: dict[str, list[int]] = defaultdict(list)
+    # In the order in which they began, so that what is known only grows: a history has tens of thousands of reads.
+    for one in sorted(reads, key=lambda one: float(one["tried"])):
+        seen, before, next_ = set(one["seen"]), known[one["key"]], coming.get(one["key"], [])
+        while next_ and next_[-1][0] < one["tried"]:
+            insort(before, next_.pop()[1])
         # A page shows the newest ones; what is older than all it shows may have left it.
         oldest = min(seen) if len(seen) >= one["window"] else -1
-        missing = sorted(number for number in before - seen if number > oldest)
+        missing = [number for number in before[bisect_right(before, oldest) :] if number not in seen]
         if missing:
             wrong.append(f"a read of {one['key']} begun at {one['tried']:.3f} at {one['site']} lacks {missing[:5]}, "
                          "known before it began")  # fmt: skip
