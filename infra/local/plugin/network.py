@@ -40,6 +40,9 @@ def make(host_dir: Path, address: str) -> None:
     name = wire_name(address)
     if not Path("/run/netns", name).exists():
         _ip("netns", "add", name)
+    if Path("/sys/class/net", name).exists() and not _has_wire(name):
+        # Its other end is in a namespace of this name that was deleted: that lives on as long as a process in it does.
+        _ip("link", "del", name)
     if not Path("/sys/class/net", name).exists():
         _ip("link", "add", name, "type", "veth", "peer", "name", "site0", "netns", name)
     _ip("-n", name, "link", "set", "lo", "up")
@@ -58,14 +61,27 @@ def make(host_dir: Path, address: str) -> None:
 def remove(address: str) -> None:
     """Take it away; silent about what is gone already."""
     name = wire_name(address)
-    if isolated(address) and Path("/run/netns", name).exists():
+    if not isolated(address):
+        return
+    if Path("/sys/class/net", name).exists():
+        _ip("link", "del", name)
+    if Path("/run/netns", name).exists():
         _ip("netns", "del", name)
 
 
-def _ip(*words: str) -> None:
+def _has_wire(name: str) -> bool:
+    """Whether the namespace has its end of the wire."""
+    return _run("-n", name, "link", "show", "site0").returncode == 0
+
+
+def _run(*words: str) -> subprocess.CompletedProcess[str]:
     try:
-        done = subprocess.run(["ip", *words], capture_output=True, text=True, timeout=_WITHIN_S, check=False)
+        return subprocess.run(["ip", *words], capture_output=True, text=True, timeout=_WITHIN_S, check=False)
     except FileNotFoundError:
         raise NetworkProblem("the program ip (Debian: iproute2) is missing") from None
+
+
+def _ip(*words: str) -> None:
+    done = _run(*words)
     if done.returncode != 0:
         raise NetworkProblem(f"ip {' '.join(words)}: {done.stderr.strip()} (a site of its own network needs root)")
