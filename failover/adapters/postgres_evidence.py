@@ -18,11 +18,10 @@ import msgspec
 
 from failover.adapters.postgres_files import PostgresFiles
 from failover.adapters.postgres_server import PostgresServer
-from failover.adapters.postgres_wal import segment_name
 from failover.errors import Damaged, Unreachable
 from failover.model.certificate import Certificate, SavedWal, certificate_id
 from failover.model.record import AcceptedLoss
-from failover.model.units import Lsn, format_lsn, parse_lsn, utc_text
+from failover.model.units import Lsn, format_lsn, parse_lsn, segment_name, utc_text
 
 _FILE = "certificate.json"
 # pg_waldump's own statistics: one row per kind of record, whatever the size of the WAL.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from failover.adapters.postgres_server import PostgresServer
 from failover.errors import Unreachable
-from failover.model.units import Lsn, format_lsn, parse_lsn
+from failover.model.units import Lsn, format_lsn, parse_lsn, segment_name
 
 _PAGE = 8192
 _PAGE_HEADER, _SEGMENT_HEADER = 24, 40
@@ -62,12 +62,6 @@ def written_segments(folder: Path, segment_bytes: int) -> list[tuple[int, Lsn]]:
             found.append((timeline, start))
     newest = max((timeline for timeline, _ in found), default=0)
     return sorted(entry for entry in found if entry[0] == newest)
-
-
-def segment_name(timeline: int, at: Lsn, segment_bytes: int) -> str:
-    """The file that holds ``start``."""
-    number, per_log = at // segment_bytes, 0x100000000 // segment_bytes
-    return f"{timeline:08X}{number // per_log:08X}{number % per_log:08X}"
 
 
 def last_end(said: str, *, segment_bytes: int) -> Lsn:

@@ -11,11 +11,10 @@ from pathlib import Path
 
 from failover.data.small import get_small
 from failover.data.squeeze import expand_bytes
-from failover.data.wal_tar import segment_name
 from failover.data.walship import held_chunks
 from failover.errors import Damaged, FailoverError
 from failover.model.snapshot import WalChunk, history_name, wal_prefix
-from failover.model.units import Lsn, format_lsn
+from failover.model.units import Lsn, format_lsn, segment_name
 from failover.planner.wal import Gap, Stretch, cover, reach
 from failover.ports.store import Store
 from failover.trust.age import AgeKey

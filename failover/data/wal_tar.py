@@ -8,16 +8,11 @@ import time
 from collections.abc import Iterator
 
 from failover.errors import Unreachable
-from failover.model.units import Lsn, format_lsn
+from failover.model.units import Lsn, format_lsn, segment_name
 from failover.ports.snapshot_source import WalStream
 
 _ENOUGH_BEYOND = 1 << 20
 _DEADLINE_S = 60.0
-
-
-def segment_name(timeline: int, start: Lsn, segment_bytes: int) -> str:
-    """PostgreSQL's name of the segment that begins at ``start``."""
-    return f"{timeline:08X}{start >> 32:08X}{(start & 0xFFFFFFFF) // segment_bytes:08X}"
 
 
 class FromChunks:

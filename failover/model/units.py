@@ -31,6 +31,12 @@ def format_lsn(lsn: Lsn) -> str:
     return f"{lsn >> 32:X}/{lsn & 0xFFFFFFFF:X}"
 
 
+def segment_name(timeline: int, at: Lsn, segment_bytes: int) -> str:
+    """PostgreSQL's name of the WAL segment file that holds ``at``."""
+    number, per_log = at // segment_bytes, 0x100000000 // segment_bytes
+    return f"{timeline:08X}{number // per_log:08X}{number % per_log:08X}"
+
+
 def parse_duration(text: str) -> timedelta:
     """``"250ms"``, ``"3s"``, ``"1.5h"`` -> timedelta. A bare number is refused: a unit left out once cost an outage."""
     match = _DURATION.match(text.strip())
