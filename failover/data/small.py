@@ -4,10 +4,13 @@ repeat after a lost reply overwrites the same bytes with the same."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from failover.errors import FailoverError, Unreachable
 from failover.ports.store import Store
 
+_T = TypeVar("_T")
 _TRIES = 3
 _DEADLINE_S = 20.0
 _FIRST_PAUSE_S = 0.2
@@ -15,27 +18,23 @@ _FIRST_PAUSE_S = 0.2
 
 async def put_small(store: Store, key: str, body: bytes) -> FailoverError | None:
     """``None`` when it is there; else what went wrong the last time."""
-    error: FailoverError | None = None
-    for attempt in range(_TRIES):
-        try:
-            await store.put(key, body, deadline_s=_DEADLINE_S)
-        except Unreachable as silent:
-            error = silent
-            await asyncio.sleep(_FIRST_PAUSE_S * 2**attempt)
-        except FailoverError as final:
-            return final
-        else:
-            return None
-    return error
+    try:
+        await _ask(lambda: store.put(key, body, deadline_s=_DEADLINE_S))
+    except FailoverError as error:
+        return error
+    return None
 
 
 async def get_small(store: Store, key: str) -> bytes:
     """Its content. Raises what the store raised the last time."""
-    for attempt in range(_TRIES):
+    return await _ask(lambda: store.get(key, deadline_s=_DEADLINE_S))
+
+
+async def _ask(call: Callable[[], Awaitable[_T]]) -> _T:
+    """Again where the store was silent; an answer, also a no, is final."""
+    for attempt in range(_TRIES - 1):
         try:
-            return await store.get(key, deadline_s=_DEADLINE_S)
+            return await call()
         except Unreachable:
-            if attempt == _TRIES - 1:
-                raise
             await asyncio.sleep(_FIRST_PAUSE_S * 2**attempt)
-    raise AssertionError("the loop returns or raises")
+    return await call()
