@@ -19,13 +19,13 @@ _HINT = "failover keys new makes one; two different ones are needed, kept in two
 
 
 class AgeKey:
-    """A key pair: ``public`` is the recipient (``age1…``), ``secret`` the identity (``AGE-SECRET-KEY-1…``)."""
+    """A key pair: ``public`` is the recipient (``age1…``), ``secret`` the identity as ``age-keygen`` writes it."""
 
     def __init__(self, secret: Secret) -> None:
         try:
             self._identity = pyrage.x25519.Identity.from_str(secret.reveal().strip())
         except pyrage.IdentityError as error:
-            raise UsageError("this is no age identity", hint="one line beginning with AGE-SECRET-KEY-1") from error
+            raise UsageError("this is no age identity", hint="the line of a key file that is no comment") from error
         self.secret = secret
         self.public = str(self._identity.to_public())
 
@@ -90,12 +90,12 @@ def decrypt(reader: BinaryIO, writer: BinaryIO, keys: Sequence[AgeKey]) -> None:
         raise Denied(f"age does not open it: {error}", hint="is this the right key? failover keys list") from error
 
 
-def opens_with_each(ciphertext: bytes, keys: Sequence[AgeKey]) -> tuple[str, ...]:
-    """Recipients whose key alone does not open ``ciphertext``; empty is what is wanted."""
-    failed = []
+def refusals(ciphertext: bytes, keys: Sequence[AgeKey]) -> dict[str, Denied]:
+    """Recipients whose key alone does not open ``ciphertext``, and why; empty is what is wanted."""
+    found = {}
     for key in keys:
         try:
             decrypt(BytesIO(ciphertext), BytesIO(), [key])
-        except Denied:
-            failed.append(key.public)
-    return tuple(failed)
+        except Denied as error:
+            found[key.public] = error
+    return found
