@@ -14,6 +14,7 @@ import psycopg
 
 from failover.adapters.postgres_config import KEEPER_ROLE, control_values, quoted
 from failover.adapters.postgres_digests import table_digests
+from failover.adapters.postgres_server import postmaster
 from failover.adapters.postgres_wal import last_start
 from failover.errors import Damaged, Unreachable
 from failover.model.snapshot import TableDigest
@@ -150,13 +151,8 @@ class PostgresScratch:
 
     def sweep(self, folder: Path) -> None:
         """See the port."""
-        try:
-            pid = int((folder / "postmaster.pid").read_text().split("\n", 1)[0])
-            arguments = Path(f"/proc/{pid}/cmdline").read_bytes()
-        except (FileNotFoundError, ProcessLookupError, ValueError):
-            return
-        left = self._processes.adopt(pid)
-        if left is not None and str(folder).encode() in arguments.split(b"\0"):
+        left = postmaster(folder, self._processes)
+        if left is not None:
             self._processes.stop(left, number=signal.SIGQUIT, timeout_s=5.0)
 
     def stop(self) -> None:

@@ -24,6 +24,17 @@ def boot_s() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
+def postmaster(data: Path, processes: Processes) -> Handle | None:
+    """The process that runs on exactly this data directory, or ``None``: a pid in a file may be anybody's by now."""
+    try:
+        pid = int((data / "postmaster.pid").read_text().split("\n", 1)[0])
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError, ValueError):
+        return None
+    found = processes.adopt(pid) if str(data).encode() in arguments.split(b"\0") else None
+    return found if found is not None and processes.alive(found) else None
+
+
 class PostgresServer:
     """At most one postmaster on ``files.data``; only the keeper calls this (safety C3)."""
 
@@ -34,14 +45,7 @@ class PostgresServer:
 
     def handle(self) -> Handle | None:
         """The running postmaster of this very data directory, or ``None``."""
-        data = self._files.data
-        try:
-            pid = int((data / "postmaster.pid").read_text().split("\n", 1)[0])
-            arguments = Path(f"/proc/{pid}/cmdline").read_bytes()
-        except (FileNotFoundError, ProcessLookupError, ValueError):
-            return None
-        found = self._processes.adopt(pid) if str(data).encode() in arguments.split(b"\0") else None
-        return found if found is not None and self._processes.alive(found) else None
+        return postmaster(self._files.data, self._processes)
 
     async def start(self) -> None:
         """Start and wait until connections are taken. Kill -9 leaves backends and shared memory behind: reap and try

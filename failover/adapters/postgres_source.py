@@ -15,18 +15,16 @@ import psycopg
 from failover.adapters import postgres_walstream
 from failover.adapters.postgres_config import KEEPER_ROLE, REPLICATION_ROLE
 from failover.adapters.postgres_digests import digests
+from failover.adapters.postgres_sql import TIMELINE
 from failover.adapters.programs import command_line
 from failover.errors import Unreachable
 from failover.model.snapshot import Digests
 from failover.model.units import Lsn
 from failover.ports.snapshot_source import SourceFacts
 
-_FACTS = """
+_FACTS = f"""
 select (select system_identifier::text from pg_control_system()),
-  case when pg_is_in_recovery()
-    then greatest((select timeline_id from pg_control_checkpoint()),
-                  coalesce((select received_tli from pg_stat_wal_receiver), 0))
-    else ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int end,
+  {TIMELINE.format(recovering="pg_is_in_recovery()")},
   pg_is_in_recovery(),
   pg_wal_lsn_diff(case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_flush_lsn() end,
                   '0/0')::bigint,

@@ -15,14 +15,16 @@ from failover.model.observation import Replica
 from failover.model.units import Lsn, is_member_id
 
 _DEADLINE_S = 2.0
-_FACTS = """
+TIMELINE = """case when {recovering}
+      then greatest((select timeline_id from pg_control_checkpoint()),
+                    coalesce((select received_tli from pg_stat_wal_receiver), 0))
+      else ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int end"""
+"""Of a running server, as SQL. The control file lags: it knows a promotion only after the next checkpoint."""
+_FACTS = f"""
 select json_build_object(
   'recovering', r.is,
   'system_identifier', (select system_identifier::text from pg_control_system()),
-  'timeline', case when r.is
-      then greatest((select timeline_id from pg_control_checkpoint()),
-                    coalesce((select received_tli from pg_stat_wal_receiver), 0))
-      else ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int end,
+  'timeline', {TIMELINE.format(recovering="r.is")},
   'position', pg_wal_lsn_diff(case when r.is then greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
       else pg_current_wal_flush_lsn() end, '0/0')::bigint,
   'replayed', pg_wal_lsn_diff(case when r.is then pg_last_wal_replay_lsn()
