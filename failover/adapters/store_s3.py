@@ -56,7 +56,7 @@ class S3Store:
         self.traits = traits_of(place.kind, place.provider)
         # rclone answers a range with status 200, which obstore refuses: the whole is read from there, and cut here.
         self._ranges = place.kind != "rclone"
-        self._where = f"store {place.name}, {place.endpoint}/{place.bucket}"
+        self._where = place.where
         self._part_bytes = part_bytes
         self._client = _Client(
             place.bucket,

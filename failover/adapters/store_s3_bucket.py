@@ -26,7 +26,7 @@ class S3Bucket:
 
     def __init__(self, place: StorePlace, key: StoreKey, *, deadline_s: float) -> None:
         self._place = place
-        self._where = f"store {place.name}, {place.endpoint}/{place.bucket}"
+        self._where = place.where
         self._client: Any = boto3.client(
             "s3",
             endpoint_url=place.endpoint,

@@ -122,18 +122,16 @@ async def _manifest(
             raw = await get_small(store, prefix + names.MANIFEST)
             manifest = read_manifest(raw, prefix=prefix, trusted=trusted)
         except (Damaged, Denied) as error:
-            damaged.append(f"{name}: {error}")
-            holding[name].pop(names.MANIFEST)
-            continue
+            wrong = str(error)
         except FailoverError as error:
-            damaged.append(f"{name}: {prefix}{names.MANIFEST} could not be read: {error}")
-            holding[name].pop(names.MANIFEST)
-            continue
-        if best is not None and best[1] != raw:
-            damaged.append(f"{name}: {prefix}{names.MANIFEST} is another one than elsewhere")
-            holding[name].pop(names.MANIFEST)
-            continue
-        best = manifest, raw
+            wrong = f"{prefix}{names.MANIFEST} could not be read: {error}"
+        else:
+            if best is None or best[1] == raw:
+                best = manifest, raw
+                continue
+            wrong = f"{prefix}{names.MANIFEST} is another one than elsewhere"
+        damaged.append(f"{name}: {wrong}")
+        holding[name].pop(names.MANIFEST)
     return best
 
 

@@ -22,6 +22,11 @@ class StorePlace(msgspec.Struct, frozen=True, kw_only=True):
     bucket: str
     region: str = "us-east-1"
 
+    @property
+    def where(self) -> str:
+        """For errors."""
+        return f"store {self.name}, {self.endpoint}/{self.bucket}"
+
 
 class StoreKey(msgspec.Struct, frozen=True, kw_only=True):
     """The credentials of one store; never part of a plan, a spec or a message."""
