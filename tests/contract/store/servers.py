@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import boto3
@@ -94,18 +94,30 @@ _MADE = {"seaweedfs": _weed, "rclone": _rclone, "moto": _moto}
 def running(server: str, folder: Path) -> Iterator[str]:
     """The address of a ready server; it is gone afterwards."""
     command, extra, address = _MADE[server](folder)
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            command, env=os.environ | extra, cwd=folder, stdout=log, stderr=log, start_new_session=True
-        )
-    try:
+    with started(command, extra, folder) as process:
         _wait(address, process, folder / "log")
         yield address
+
+
+@contextlib.contextmanager
+def started(command: Sequence[str], extra: Mapping[str, str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A server's process, which says what it says in ``folder/log``; gone with all it left afterwards."""
+    with (folder / "log").open("ab") as log:
+        process = subprocess.Popen(
+            command, env={**os.environ, **extra}, cwd=folder, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        yield process
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        kill(process)
         remove_sockets(command)
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """SIGKILL to all of it."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def remove_sockets(command: Sequence[str]) -> None:

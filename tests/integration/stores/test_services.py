@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import signal
 import socket
 import subprocess
 import time
@@ -18,48 +16,30 @@ from failover.adapters.store_s3_bucket import S3Bucket
 from failover.errors import FailoverError, Unreachable
 from failover.model.fleet import Role, Site
 from failover.model.secret import Secret
-from failover.model.spec import ServiceSpec
 from failover.model.stores import StoreKey, StoreKind, StorePlace
 from failover.planner.hostspec_store import store_ports, store_service
-from tests.contract.store.servers import remove_sockets
+from tests.contract.store.servers import kill, started
 
 KEY = StoreKey(access_key="integrationaccesskey", secret=Secret("integrationsecret"))
 READY_S = 90.0
 WAIT_S = 30.0
 
 
-def start(spec: ServiceSpec, folder: Path) -> subprocess.Popen[bytes]:
+@contextlib.contextmanager
+def served(site: Site, kind: StoreKind, folder: Path) -> Iterator[tuple[StorePlace, subprocess.Popen[bytes]]]:
+    spec = store_service(site, kind, KEY)
     for file in spec.files:
         path = folder / file.path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=file.mode)
         path.write_text(file.text)
     words, extra = command_line(spec.command, as_database=False)
-    words = [word.replace("{host}", str(folder)) for word in words]
-    with (folder / "log").open("ab") as log:
-        return subprocess.Popen(
-            words, env=os.environ | extra | spec.environment, cwd=folder, stdout=log, stderr=log, start_new_session=True
-        )
-
-
-def kill(process: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-@contextlib.contextmanager
-def served(site: Site, kind: StoreKind, folder: Path) -> Iterator[tuple[StorePlace, subprocess.Popen[bytes]]]:
-    folder.mkdir(exist_ok=True)
-    process = start(store_service(site, kind, KEY), folder)
+    command = [word.replace("{host}", str(folder)) for word in words]
     endpoint = f"http://{site.address}:{store_ports(site).s3}"
     place = StorePlace(name=site.name, provider=site.provider, kind=kind, endpoint=endpoint, bucket="integration")
-    try:
+    with started(command, {**extra, **spec.environment}, folder) as process:
         _ready(place, folder)
         yield place, process
-    finally:
-        kill(process)
-        remove_sockets(store_service(site, kind, KEY).command)
 
 
 def _ready(place: StorePlace, folder: Path) -> None:
