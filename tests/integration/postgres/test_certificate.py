@@ -13,7 +13,7 @@ from failover.errors import Damaged, Unreachable
 from failover.model.certificate import Certificate
 from failover.model.record import AcceptedLoss, Timeline
 from failover.model.units import MemberId, format_lsn
-from tests.integration.postgres.conftest import Copy
+from tests.integration.postgres.copies import Copy
 
 pytestmark = pytest.mark.timeout(120)
 LOSS = AcceptedLoss(epoch=2, run="r", source="alpha_0000000a", target="beta_0000000b", fork_lsn=1, accepted_s=60.0)

@@ -9,23 +9,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
-import psycopg
 import pytest
 
-from failover.adapters.postgres import LocalPostgres
-from failover.adapters.postgres_files import PostgresFiles
 from failover.adapters.postgres_scratch import PostgresScratch
 from failover.adapters.postgres_source import PostgresSource
-from failover.adapters.processes import DetachedProcesses, kill_tree
+from failover.adapters.processes import DetachedProcesses
 from failover.data.backup import Order, Outcome, Writer, create
 from failover.data.catalog import Catalog, read_catalog
 from failover.data.further import Reader
 from failover.model.spec import DatabaseSpec
-from failover.model.units import MemberId
-from failover.ports.database import Upstream
 from failover.trust.age import AgeKey
 from failover.trust.seal import SealKey
 from tests.fakes.store import RICH, MemoryStore
+from tests.integration.postgres import copies
 
 SPEC = DatabaseSpec(
     port=5440, database="app", app_password="a", replication_password="r", keeper_password="k",
@@ -35,38 +31,19 @@ PLACES = {"alpha": "127.8.0.1", "beta": "127.18.0.1"}
 FLEET = "shop"
 
 
-class Copy:
-    """One site's database."""
+class Copy(copies.Copy):
+    """One site's database, and what a snapshot is taken from there."""
 
     def __init__(self, folder: Path, site: str) -> None:
-        self.site = site
-        host = folder / site
-        for name in ("run", "log"):
-            (host / name).mkdir(parents=True)
-        peers = [Upstream(site=name, address=at, port=SPEC.port) for name, at in PLACES.items() if name != site]
-        self.files = PostgresFiles(host_dir=host, site=site, address=PLACES[site], spec=SPEC, peers=peers)
-        self.database = LocalPostgres(self.files, DetachedProcesses())
-        self.upstream = peers[0]
+        super().__init__(folder, site, places=PLACES, spec=SPEC)
         self.source = PostgresSource(
             address=PLACES[site], port=SPEC.port, passfile=self.files.passfile, name=f"snapshot_{site}", database="app"
-        )
-
-    def session(self) -> psycopg.Connection[tuple[object, ...]]:
-        """As the keeper's role, each statement its own transaction."""
-        return psycopg.connect(
-            host=PLACES[self.site], port=SPEC.port, user="keeper", password="k", dbname="app", autocommit=True
         )
 
     def beat(self) -> None:
         """What a keeper does every half second: something for the WAL."""
         with self.session() as session:
             session.execute("select pg_logical_emit_message(false, 'failover', '', true)")
-
-    def kill(self) -> None:
-        """SIGKILL to the whole server."""
-        path = self.files.data / "postmaster.pid"
-        if path.exists():
-            kill_tree(int(path.read_text().split("\n", 1)[0]))
 
 
 class Beating(PostgresSource):
@@ -149,20 +126,9 @@ def fill(alpha: Copy) -> None:
 def world(tmp_path: Path) -> Iterator[World]:
     alpha, beta = Copy(tmp_path, "alpha"), Copy(tmp_path, "beta")
 
-    async def make() -> None:
-        await alpha.database.create(MemberId("alpha_0000000a"))
-        await alpha.database.start_primary(())
-        await alpha.database.ensure_slots(["beta_0000000b"])
-        await beta.database.seed(beta.upstream, MemberId("beta_0000000b"))
-        await beta.database.start_standby(beta.upstream, ())
-
-    try:
-        asyncio.run(make())
+    with copies.streaming(alpha, beta):
         fill(alpha)
         yield World(
             alpha=alpha, beta=beta, folder=tmp_path, stores={f"s-{site}": memory(site) for site in PLACES},
             keys=[AgeKey.new(), AgeKey.new()], seal=SealKey.at(tmp_path / "seal.key"),
         )  # fmt: skip
-    finally:
-        alpha.kill()
-        beta.kill()
