@@ -39,7 +39,7 @@ def test_a_cut_loses_nothing_and_heals_by_itself(
     sound(report)
     assert report["reprotected_s"] is not None, report["remarks"]
     old = report["old_side"]
-    assert old["asked"] > 100
+    assert old["asked"] > 500
     assert (old["stale_reads"], old["writes_alone"]) == (0, 0), old["log"]
     if alone == "primary" and not words:
         assert report["primary"]["after"] == other(primary)
