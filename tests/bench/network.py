@@ -22,6 +22,7 @@ SHAPES: dict[str, tuple[str, tuple[str, ...]]] = {
     "AW|B": ("standby", ()),
     "A sends nothing": ("primary", ("--way", "out")),
     "A hears nothing": ("primary", ("--way", "in")),
+    "B sends nothing": ("standby", ("--way", "out")),
     "A-B only": ("primary", ("--only", "standby")),
 }
 _RATE, _SECONDS = 90, 12.0
