@@ -175,13 +175,8 @@ def new_fleet(folder: Path, block: int) -> Iterator[LocalFleet]:
     one = LocalFleet(folder, block=block)
     one.init()
     ask_first(one)
-    try:
-        one.deploy()
-        one.wait_protected()
+    with one.standing():
         yield one
-    finally:
-        one.run("destroy", "--yes", status=None)
-        one.end()
 
 
 def clear(note: Path) -> None:

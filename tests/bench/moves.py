@@ -23,13 +23,8 @@ def fleet(block: int) -> Iterator[LocalFleet]:
     with tempfile.TemporaryDirectory(prefix="bench") as folder:
         one = LocalFleet(Path(folder), block=block)
         one.init()
-        try:
-            one.deploy()
-            one.wait_protected()
+        with one.standing():
             yield one
-        finally:
-            one.run("destroy", "--yes", status=None)
-            one.end()
 
 
 def primary(one: LocalFleet) -> str:

@@ -43,13 +43,8 @@ def isolated(block: int, **settings: str) -> Iterator[LocalFleet]:
             (at,) = [at for at, line in enumerate(lines) if line.strip().startswith(f"{name}:")]
             lines[at] = f"{lines[at].split(':')[0]}: {value}"
         one.file.write_text("\n".join(lines) + "\n")
-        try:
-            one.deploy()
-            one.wait_protected()
+        with one.standing():
             yield one
-        finally:
-            one.run("destroy", "--yes", status=None)
-            one.end()
 
 
 def partition(runs: int, *, contest: bool, first: int = 0) -> int:

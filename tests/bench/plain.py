@@ -20,9 +20,7 @@ def g3(runs: int, *, contest: bool) -> int:
     with tempfile.TemporaryDirectory(prefix="bench") as folder:
         one = LocalFleet(Path(folder), block=117)
         plain_fleet(one)
-        try:
-            one.deploy()
-            one.wait_protected()
+        with one.standing():
             Scheduled(one).count_from_now()
             for number in range(runs):
                 scheduled = Scheduled(one)
@@ -37,9 +35,6 @@ def g3(runs: int, *, contest: bool) -> int:
                     f"{uploads['failed']} of {uploads['sent']} uploads failed, "
                     f"{sum(count == 1 for count in times)} of {len(times)} posts once")  # fmt: skip
             unheld = _without(one) if contest else None
-        finally:
-            one.run("destroy", "--yes", status=None)
-            one.end()
     failed = sum(report["load"]["first_attempt_failed"] for report in reports)
     uploads_failed = sum(report["uploads"]["failed"] for report in reports)
     lost = sum(report["ledger"]["lost"] + report["ledger"]["duplicated"] for report in reports)

@@ -247,19 +247,24 @@ def deploy_points(folder: Path, *, block: int) -> tuple[Point, ...]:
         wired.close()
 
 
+def born_wrong(one: LocalFleet) -> list[str]:
+    """What is wrong with a fleet whose first deploy was struck and has come to its end."""
+    wired = wired_of(one)
+    try:
+        record = settled(wired).record
+    finally:
+        wired.close()
+    twice = [] if record is not None and record.epoch == 1 else [f"born more than once: {record}"]
+    return [*twice, *left_over(one)]
+
+
 def tell_deploy(point: Point, folder: Path, *, block: int) -> Told:
     """A fleet from nothing, struck while it is made, and gone again."""
     one = LocalFleet(folder, block=block)
     one.init()
     try:
         told = strike(one, point, "deploy", "--yes")
-        wired = wired_of(one)
-        try:
-            record = settled(wired).record
-        finally:
-            wired.close()
-        told.wrong += [] if record is not None and record.epoch == 1 else [f"born more than once: {record}"]
-        told.wrong += left_over(one)
+        told.wrong += born_wrong(one)
         ran = one.run("destroy", "--yes", status=None)
         told.wrong += [f"destroy ended with {ran.status}: {ran.err[-400:]}"] if ran.status else []
         return told

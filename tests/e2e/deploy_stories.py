@@ -15,8 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from failover.operations.stack_request import site_request
-from tests.e2e.crash_points import Point, Told, left_over, run_struck, settled, strike, strikes
-from tests.e2e.crash_stories import tell_deploy
+from tests.e2e.crash_points import Point, Told, run_struck, strike, strikes
+from tests.e2e.crash_stories import born_wrong, tell_deploy
 from tests.e2e.harness import ROOT, SITES, LocalFleet
 from tests.e2e.load import wired_of
 
@@ -56,13 +56,7 @@ class DeployStories:
         try:
             self._put_back()
             told = strike(one, point, "resume", run, run=run, again=("deploy", "--yes"), script=script)
-            wired = wired_of(one)
-            try:
-                record = settled(wired).record
-            finally:
-                wired.close()
-            told.wrong += [] if record is not None and record.epoch == 1 else [f"born more than once: {record}"]
-            told.wrong += left_over(one)
+            told.wrong += born_wrong(one)
             return told, strikes(one, run)
         finally:
             self._end()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +129,17 @@ class LocalFleet:
         ]
         ends = ((log, log.read_text(errors="replace").splitlines()[-15:]) for log in logs if log.is_file())
         return "\n".join(f"--- {log.relative_to(self.state)}\n" + "\n".join(lines) for log, lines in ends)
+
+    @contextlib.contextmanager
+    def standing(self) -> Iterator[LocalFleet]:
+        """Deployed and protected; destroyed and gone afterwards, whatever happened."""
+        try:
+            self.deploy()
+            self.wait_protected()
+            yield self
+        finally:
+            self.run("destroy", "--yes", status=None)
+            self.end()
 
     def end(self) -> None:
         """Whatever happened: nothing of this fleet runs afterwards."""
