@@ -125,7 +125,6 @@ def fill(alpha: Copy) -> None:
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     alpha, beta = Copy(tmp_path, "alpha"), Copy(tmp_path, "beta")
-
     with copies.streaming(alpha, beta):
         fill(alpha)
         yield World(
