@@ -3,8 +3,8 @@
 What must never be here: keys, records, leases; those are ``record_etcd``'s.
 
 Rules: a call that may be repeated is asked of a second voter when the first is slow, and again until the deadline.
-A call that changes something is sent to one voter only, and to another one only if not a byte was sent. The voter
-that answered last goes first: on the day one provider is dead, its voter costs one slow call, not every call.
+A call that changes something is sent to one voter only, and to another one only if not a byte was sent. Which voter
+goes first is ``record_etcd_merit``'s.
 
 ``httpcore`` and not ``httpx``: the same connections, but httpx imports its own command line (click, rich: 0.13 s).
 """
@@ -12,7 +12,6 @@ that answered last goes first: on the day one provider is dead, its voter costs 
 from __future__ import annotations
 
 import ssl
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 
 import httpcore
 
+from failover.adapters.record_etcd_merit import Merit
 from failover.errors import OutcomeUnknown, Unreachable
 
 _NOT_SENT = (httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.PoolTimeout)
@@ -72,15 +72,13 @@ class Voters:
         }
         self._dial_s = dial_timeout_s
         self._hedge_s = hedge_s
-        self._lock = threading.Lock()
-        self._order = list(self.endpoints)
-        self._answered_at: dict[str, float] = {}
+        self._merit = Merit(self.endpoints, silent_s=hedge_s)
         self._threads = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="record")
 
     def ask(self, path: str, body: bytes, *, deadline_s: float) -> Answer:
         """A call that may be repeated: the first final answer of any voter. Raises ``Unreachable`` at the deadline."""
         end = boottime() + deadline_s
-        order = self._by_merit()
+        order = self._merit.order(boottime())
         due = {endpoint: boottime() + self._hedge_s * place for place, endpoint in enumerate(order)}
         running: dict[Future[Answer], str] = {}
         faults: dict[str, str] = {}
@@ -96,11 +94,14 @@ class Voters:
                 fault = _fault_of(done)
                 if not fault:
                     return done.result()
-                self._failed(endpoint)
                 faults[endpoint] = fault
-                again = boottime() + _PAUSE_S
-                due = {one: min(at, again) for one, at in due.items()}  # the next one need not be waited for
-                due[endpoint] = again
+                due[endpoint] = again = boottime() + _PAUSE_S
+                if done.exception() is None:
+                    continue  # it finds no leader: an election or a minority; the others get their turn by the clock
+                self._merit.failed(endpoint, boottime())
+                untried = [one for one in order if one in due and one not in faults]
+                if untried and not running:  # only the next: the one after it may be at the provider that is gone
+                    due[untried[0]] = min(due[untried[0]], again)
         faults.update(dict.fromkeys(running.values(), "no answer"))
         raise Unreachable(
             f"no majority of the record's voters answered within {deadline_s:.1f} s ({_told(faults)})",
@@ -116,18 +117,18 @@ class Voters:
         """
         end = boottime() + deadline_s
         faults: dict[str, str] = {}
-        for endpoint in self._by_merit():
+        for endpoint in self._merit.order(boottime()):
             left = end - boottime()
             if left <= 0:
                 break
             try:
                 answer = self._post(endpoint, path, body, left)
             except _NOT_SENT as error:
-                self._failed(endpoint)
+                self._merit.failed(endpoint, boottime())
                 faults[endpoint] = repr(error)
                 continue
             except _BROKEN as error:
-                self._failed(endpoint)
+                self._merit.failed(endpoint, boottime())
                 raise OutcomeUnknown(f"sent, but no answer came: {error!r}", where=f"{endpoint} {path}") from error
             if answer.final:
                 return answer
@@ -144,7 +145,7 @@ class Voters:
     @contextmanager
     def stream(self, path: str, body: bytes, *, silence_s: float) -> Iterator[Iterator[bytes]]:
         """Pieces of a streamed answer of the best voter; a silence longer than ``silence_s`` raises ``Unreachable``."""
-        endpoint = self._by_merit()[0]
+        endpoint = self._merit.order(boottime())[0]
         try:
             with self._pools[endpoint].stream(
                 "POST", endpoint + path, content=body, extensions={"timeout": self._limits(silence_s)}
@@ -155,9 +156,8 @@ class Voters:
 
     def answered_within(self, age_s: float) -> bool:
         """True when the voter that would be asked next has answered something in the last ``age_s``."""
-        with self._lock:
-            at = self._answered_at.get(self._order[0])
-        return at is not None and boottime() - at <= age_s
+        now = boottime()
+        return self._merit.answered_within(self._merit.order(now)[0], age_s, now)
 
     def close(self) -> None:
         """Free connections and threads. Repeatable."""
@@ -166,37 +166,18 @@ class Voters:
             pool.close()
 
     def _post(self, endpoint: str, path: str, body: bytes, limit_s: float) -> Answer:
+        self._merit.asked(endpoint, boottime())
         response = self._pools[endpoint].request(
             "POST", endpoint + path, content=body, extensions={"timeout": self._limits(limit_s)}
         )
         answer = Answer(endpoint=endpoint, status=response.status, content=response.content)
         if answer.final:
-            self._answered(endpoint)
+            self._merit.answered(endpoint, boottime())
         return answer
 
     def _limits(self, limit_s: float) -> dict[str, float]:
         dial_s = min(self._dial_s, limit_s)
         return {"connect": dial_s, "pool": dial_s, "write": limit_s, "read": limit_s}
-
-    def _by_merit(self) -> list[str]:
-        with self._lock:
-            return list(self._order)
-
-    def _answered(self, endpoint: str) -> None:
-        """First to answer goes first, unless the one before it is still as good (no flapping between healthy ones)."""
-        now = boottime()
-        with self._lock:
-            self._answered_at[endpoint] = now
-            first = self._order[0]
-            if first != endpoint and now - self._answered_at.get(first, 0.0) > self._hedge_s:
-                self._order.remove(endpoint)
-                self._order.insert(0, endpoint)
-
-    def _failed(self, endpoint: str) -> None:
-        with self._lock:
-            self._answered_at.pop(endpoint, None)
-            self._order.remove(endpoint)
-            self._order.append(endpoint)
 
 
 def _fault_of(attempt: Future[Answer]) -> str:

@@ -231,8 +231,7 @@ def _lock_for_life(host_dir: Path) -> int:
             time.sleep(0.05)
     else:
         sys.exit(f"another agent holds {path} and does not end")
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    os.pwrite(descriptor, f"{os.getpid():<10}".encode(), 0)  # never empty for who reads it meanwhile
     return descriptor
 
 

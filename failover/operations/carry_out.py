@@ -19,11 +19,11 @@ from failover.engine.owner import this_process
 from failover.errors import FailoverError, Refused
 from failover.model.journal import Outcome
 from failover.model.observation import FleetSeen
-from failover.model.plan import ClaimMove, Plan, Refusal
+from failover.model.plan import AwaitPrimary, ClaimMove, Plan, Refusal
 from failover.model.run_report import RunReport, StepEnd
 from failover.model.status import Level
 from failover.operations.handlers import handlers
-from failover.operations.inspect import look, names, wanted_specs
+from failover.operations.inspect import LOOK_S, look, names, wanted_specs
 from failover.operations.run_lease import RunGuard, run_lease
 from failover.operations.session import Session
 from failover.operations.verbs import DeployWish, DestroyWish, Wish, decide, needs_record
@@ -80,11 +80,17 @@ def carry_out(
             result = _execute(wired, plan, guard, watch, interrupt)
             if whole_fleet(wired, wish) and not result.failures:
                 guard.record_is_gone()
-            if not _hosts_only(wish, plan) or result.failures:
+            if result.failures or not isinstance(wish, DeployWish):
                 return report(wired, plan, result, watch)
-            watch.note("the hosts are back; now what depends on the record")
-            _await_record(wired, interrupt)
-            guard.take()
+            if not any(isinstance(step.action, AwaitPrimary) for step in plan.steps):
+                # It could only bring hosts back, because nobody could tell who is primary: plan again.
+                watch.note("the hosts are back; now what depends on the record")
+                _await_record(wired, interrupt)
+                guard.take()
+            elif (now := _taken_over(wired, plan)) and not approval.digest:
+                watch.note(f"{now} took over meanwhile; now what that leaves to do")
+            else:
+                return report(wired, plan, result, watch)
 
 
 def approve(plan: Plan, approval: Approval) -> None:
@@ -192,9 +198,16 @@ def _execute(wired: Wired, plan: Plan, guard: RunGuard, watch: Watch, interrupt:
     return execute(plan, claim=claim, tools=tools)
 
 
-def _hosts_only(wish: Wish, plan: Plan) -> bool:
-    """A deploy that could only bring hosts back, because nobody could tell who is primary: plan again."""
-    return isinstance(wish, DeployWish) and not any(step.id == "primary" for step in plan.steps)
+def _taken_over(wired: Wired, plan: Plan) -> str:
+    """The site that became primary while ``plan`` was carried out, which its names and edges do not know, or ``""``.
+
+    An automatic promotion needs no operator and waits for none, so it may come in the middle of a deploy."""
+    try:
+        record = wired.record.read(deadline_s=LOOK_S)
+    except FailoverError:
+        return ""  # the look that the report is made of says so
+    planned = {step.action.site for step in plan.steps if isinstance(step.action, AwaitPrimary)}
+    return record.primary_site if record is not None and record.primary_site not in planned else ""
 
 
 def _await_record(wired: Wired, interrupt: Interrupt) -> None:

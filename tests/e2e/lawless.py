@@ -8,8 +8,9 @@ import signal
 import time
 
 from failover.errors import FailoverError
+from tests.e2e.crash_points import agent_pid
 from tests.e2e.harness import LocalFleet
-from tests.e2e.test_fleet import agent_pid, pids
+from tests.e2e.test_fleet import pids
 
 WEB = ("web-1", "web-2")
 # Writes wait for ever at a site that is cut off, each with a connection: of the app's usual five none would be left

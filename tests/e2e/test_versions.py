@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from failover.model.version import VERSION
+from tests.e2e.crash_points import agent_pid
 from tests.e2e.harness import ROOT, LocalFleet
-from tests.e2e.test_fleet import agent_pid, pids
+from tests.e2e.test_fleet import pids
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(240)]
 LATER = "99.0.0"

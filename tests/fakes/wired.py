@@ -18,6 +18,7 @@ from failover.planner.hostspec import host_spec
 from failover.ports.dns import DnsChange, NameSet
 from tests.fakes.hosts import MemoryHosts, fleet, settled
 from tests.fakes.journal import MemoryJournal
+from tests.fakes.provisioner import MemoryProvisioner
 from tests.fakes.record import MemoryRecordStore
 
 SECRETS = FleetSecrets(
@@ -79,6 +80,15 @@ class Memory:
         return Watch(self.told.append)
 
 
+def bootstrap_of(name: str) -> Bootstrap:
+    """What the host of a site of ``fleet()`` starts from."""
+    site = fleet().site(name)
+    return Bootstrap(
+        fleet="demo", site=name, provider=site.provider, address=site.address, agent_port=7443, host_dir="/x",
+        agent_version="1", agent_digest="d", fleet_ca_pem="pem", token="t",
+    )  # fmt: skip
+
+
 def memory(folder: Path, value: Record | None = None, *, declared: Fleet | None = None) -> Memory:
     """A settled fleet with its state in ``folder``, running exactly the specs its file asks for."""
     import msgspec
@@ -97,19 +107,17 @@ def memory(folder: Path, value: Record | None = None, *, declared: Fleet | None 
         names.served_at[site.name] = {public_name(declared): edges, primary_name(declared): (primary,)}
 
     def never(*_: object) -> object:
-        raise Unreachable("no provider in this test")
+        raise Unreachable("no database in this test")
 
-    def bootstrap(site: str) -> Bootstrap:
-        raise Unreachable(f"no provider for {site} in this test")
-
+    provisioner = MemoryProvisioner()
     makers = Makers(
         hosts=lambda: hosts,
         record=lambda: store,
         journal=lambda: journal,
-        provisioner=never,
+        provisioner=lambda: provisioner,
         dns=lambda: names,
         secrets=lambda: SECRETS,
-        bootstrap=bootstrap,
+        bootstrap=bootstrap_of,
         measure=never,
     )
     wired = Wired(fleet=declared, fleet_path=folder / "fleet.yaml", state_dir=folder / ".failover", makers=makers)

@@ -14,9 +14,9 @@ from failover.model.plan import Plan, Refusal
 from failover.model.run_report import Progress, RunReport
 from failover.operations.carry_out import Answer, Approval, Nothing, carry_out, propose
 from failover.operations.resume import resume
-from failover.operations.verbs import FailbackWish, NamesWish, PromoteWish, SwitchoverWish, Wish
+from failover.operations.verbs import DeployWish, FailbackWish, NamesWish, PromoteWish, SwitchoverWish, Wish
 from failover.operations.watch import Watch
-from tests.fakes.hosts import ALPHA, BETA, record
+from tests.fakes.hosts import ALPHA, BETA, record, swap
 from tests.fakes.wired import Memory, memory
 
 YES = Approval(yes=True)
@@ -236,3 +236,24 @@ def test_a_lease_noted_by_a_dead_run_is_not_anothers(world: Memory) -> None:
     world.store.acquire(name="fleet", owner="eve@elsewhere pid 9", ttl_s=60, deadline_s=1)
     with pytest.raises(LeaseHeld, match="eve@elsewhere"):
         run(world, SwitchoverWish("beta"))
+
+
+def test_a_deploy_that_a_promotion_overtakes_makes_the_names_right_as_well(
+    world: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrate = world.hosts.migrate
+
+    def overtaken(site: str, *, deadline_s: float) -> str:
+        if world.record.primary == ALPHA:
+            lease = world.store.acquire(name="keeper-beta", owner="test", ttl_s=60, deadline_s=1)
+            swap(world.store, lease, world.record, epoch=6, primary=BETA, sync=(ALPHA,))
+            world.store.release(lease, deadline_s=1)
+        return migrate(site, deadline_s=deadline_s)
+
+    monkeypatch.setattr(world.hosts, "migrate", overtaken)
+    done = run(world, DeployWish())
+    assert isinstance(done, RunReport)
+    assert done.missed == ()
+    assert world.names.served_at["alpha"]["primary.www.social.test"] == ("127.220.0.1",)
+    assert len(world.journal.runs()) == 2
+    assert "beta took over meanwhile; now what that leaves to do" in [one.title for one in world.told]

@@ -25,7 +25,7 @@ from failover.operations.wired import Makers, Wired
 from failover.planner.switchover_steps import await_primary
 from tests.fakes.hosts import ALPHA, BETA, fleet, record
 from tests.fakes.provisioner import MemoryProvisioner
-from tests.fakes.wired import SECRETS, memory
+from tests.fakes.wired import SECRETS, bootstrap_of, memory
 
 FIRST_DECODE = """
 import sys, threading
@@ -104,24 +104,15 @@ def test_only_a_destroy_of_every_site_is_of_the_whole_fleet(tmp_path: Path) -> N
 
 
 def test_a_preview_of_one_silent_provider_hides_no_other(tmp_path: Path) -> None:
-    from failover.model.bootstrap import Bootstrap
-
     provisioner = MemoryProvisioner()
     provisioner.trouble["beta"] = "unreachable"
-
-    def bootstrap(name: str) -> Bootstrap:
-        site = fleet().site(name)
-        return Bootstrap(
-            fleet="demo", site=name, provider=site.provider, address=site.address, agent_port=7443, host_dir="/x",
-            agent_version="1", agent_digest="d", fleet_ca_pem="pem", token="t",
-        )  # fmt: skip
 
     def never() -> object:
         raise FailoverError("not used here")
 
     makers = Makers(
         hosts=never, record=never, journal=never, dns=never, measure=never,  # type: ignore[arg-type]
-        provisioner=lambda: provisioner, secrets=lambda: SECRETS, bootstrap=bootstrap,
+        provisioner=lambda: provisioner, secrets=lambda: SECRETS, bootstrap=bootstrap_of,
     )  # fmt: skip
     wired = Wired(fleet=fleet(), fleet_path=tmp_path / "fleet.yaml", state_dir=tmp_path, makers=makers)
     shown = preview(wired)
