@@ -37,6 +37,7 @@ from failover.ports.journal import Journal
 from failover.ports.measure import Measure
 from failover.ports.provisioner import Provisioner
 from failover.ports.record import RecordStore
+from failover.ports.store import Store
 
 if TYPE_CHECKING:
     from failover.trust.signatures import Signer
@@ -61,6 +62,7 @@ def wire(options: Options) -> Wired:
         secrets=parts.secrets,
         bootstrap=parts.bootstrap,
         measure=parts.measure,
+        stores=parts.stores,
     )
     return Wired(fleet=fleet, fleet_path=path, state_dir=state_dir, makers=makers)
 
@@ -139,12 +141,21 @@ class _Parts:
 
         return PostgresMeasure(self._fleet, password=self.secrets().keeper_password, role="keeper")
 
+    def stores(self) -> tuple[Store, ...]:
+        """Every store of the fleet. Raises ``UsageError`` when the key of one is not known here."""
+        from failover.adapters.store_s3 import S3Store
+        from failover.trust.store_keys import require_store_keys
+
+        keys = require_store_keys(self._trust, self._fleet.stores, self.secrets())
+        return tuple(S3Store(place, keys[place.name]) for place in self._fleet.stores)
+
     def secrets(self) -> FleetSecrets:
         """From the trust folder."""
         from failover.trust.secrets import load_secrets
 
         sites = [site.name for site in self._fleet.sites]
-        return load_secrets(self._trust, sites=sites, dns_sites=[site.name for site in self._fleet.dns_sites])
+        dns_sites = [site.name for site in self._fleet.dns_sites]
+        return load_secrets(self._trust, sites=sites, dns_sites=dns_sites, stores=self._fleet.stores)
 
     def bootstrap(self, name: str) -> Bootstrap:
         """The first data of the site's host."""

@@ -12,14 +12,19 @@ from failover.config.placement import check_placement, check_preferred
 from failover.config.problems import Problems
 from failover.config.services import check_services
 from failover.config.sites import decode_sites
+from failover.config.snapshots import check_snapshots, decode_snapshots
 from failover.config.sockets import check_sockets
 from failover.config.source import check_text, read_text
+from failover.config.stores import check_stores, decode_stores
 from failover.config.times import check_dns, check_timing, decode_dns, decode_timing
 from failover.errors import ConfigError
 from failover.model.finding import Finding, Severity
 from failover.model.fleet import Fleet
 
-_KEYS = ("fleet", "preferred", "promote", "on_standby_loss", "record", "sites", "app", "dns", "timing")
+_KEYS = (
+    "fleet", "preferred", "promote", "on_standby_loss", "record", "sites", "app", "dns", "timing", "stores",
+    "snapshots",
+)  # fmt: skip
 
 
 class FleetFileError(ConfigError):
@@ -65,16 +70,20 @@ def _decode(root: Node, problems: Problems) -> Fleet:
     top = Value(problems, (), root).table(*_KEYS, example="fleet: demo", may_be_empty=False)
     promote = top.optional("promote").choice(("auto", "ask"), "auto")
     record = _record(top.optional("record"))
+    sites = decode_sites(top.required("sites", "{alpha: {provider: north, role: data, address: 127.10.0.1}, …}"))
+    stores = decode_stores(top.optional("stores"), sites)
     fleet = Fleet(
         name=top.required("fleet", "demo").name(Name.LABEL),
         preferred=top.required("preferred", "alpha").text(),
         promote=promote,
         on_standby_loss=top.optional("on_standby_loss").choice(("stall", "degrade"), "degrade"),
         record=record,
-        sites=decode_sites(top.required("sites", "{alpha: {provider: north, role: data, address: 127.10.0.1}, …}")),
+        sites=sites,
         app=decode_app(top.required("app", "{name: social, services: …}")),
         dns=decode_dns(top.required("dns", "{zone: example.org, name: www.example.org}")),
         timing=decode_timing(top.optional("timing")),
+        stores=stores,
+        snapshots=decode_snapshots(top.optional("snapshots")),
     )
     check_preferred(fleet.preferred, fleet.sites, problems)
     check_placement(fleet.sites, record, problems)
@@ -82,6 +91,8 @@ def _decode(root: Node, problems: Problems) -> Fleet:
     check_services(fleet.app.services, problems)
     check_dns(fleet.dns, problems)
     check_timing(fleet.timing, promote, problems)
+    check_stores(fleet, problems)
+    check_snapshots(fleet, problems)
     return fleet
 
 

@@ -21,6 +21,11 @@ class Name(Enum):
         "a domain name in lower case without a dot at its end, as www.example.org",
     )
     SETTING = (re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_$]*)?"), "the name of a PostgreSQL setting")
+    BUCKET = (
+        re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]"),
+        "3 to 63 lower-case letters, digits and dashes, as demo-snapshots",
+    )
+    REGION = (re.compile(r"[a-z0-9][a-z0-9-]{0,40}"), "lower-case letters, digits and dashes, as us-east-1")
     VARIABLE = (re.compile(r"[A-Za-z_][A-Za-z0-9_]*"), "the name of an environment variable")
 
     def fits(self, text: str) -> bool:

@@ -68,6 +68,8 @@ class Problems:
         while path:
             if path in self._keys:
                 return self._keys[path]
+            if path[-1].startswith("[") and path in self._values:  # an item of a list has no key
+                return self._values[path]
             path = path[:-1]
         return self._values.get((), self.here(1, 1))
 

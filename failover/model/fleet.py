@@ -7,6 +7,8 @@ from enum import StrEnum
 
 import msgspec
 
+from failover.model.stores import SnapshotRules, StorePlace
+
 # RFC 2544, routed nowhere: a local site with such an address has a network namespace of its own on this machine.
 ISOLATED = ipaddress.ip_network("198.18.0.0/15")
 
@@ -145,6 +147,8 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
     promote: str = "auto"
     on_standby_loss: str = "degrade"
     record: str = "etcd"
+    stores: tuple[StorePlace, ...] = ()
+    snapshots: SnapshotRules | None = None
 
     def site(self, name: str) -> Site:
         """The site called ``name``. Raises ``KeyError``."""
@@ -152,6 +156,10 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
             if site.name == name:
                 return site
         raise KeyError(name)
+
+    def store_at(self, site: str) -> StorePlace | None:
+        """The store that ``site`` runs itself, or ``None``."""
+        return next((store for store in self.stores if store.site and store.site == site), None)
 
     @property
     def data_sites(self) -> tuple[Site, ...]:

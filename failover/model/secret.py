@@ -35,8 +35,18 @@ class Secret:
         raise TypeError("a secret is not pickled")
 
 
+class StoreKey(msgspec.Struct, frozen=True, kw_only=True):
+    """The credentials of one object store; never part of a plan or a message."""
+
+    access_key: str
+    secret: Secret
+
+
 class FleetSecrets(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything secret a fleet needs, made by ``init``, kept below ``trust/`` and resolved only where it is used."""
+    """Everything secret a fleet needs, made by ``init``, kept below ``trust/`` and resolved only where it is used.
+
+    ``store_keys``: by the store's name. A store of a provider's own is missing here until its key was given.
+    """
 
     app_password: Secret
     replication_password: Secret
@@ -44,3 +54,4 @@ class FleetSecrets(msgspec.Struct, frozen=True, kw_only=True):
     dns_api_keys: dict[str, Secret]
     bootstrap_tokens: dict[str, Secret]
     pulumi_passphrase: Secret
+    store_keys: dict[str, StoreKey] = msgspec.field(default_factory=dict)

@@ -9,6 +9,9 @@ import hashlib
 
 import msgspec
 
+from failover.model.secret import Secret, StoreKey
+from failover.model.stores import StoreKind, StorePlace
+
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How the agent knows that a service answers: a TCP connect, or an HTTP GET that returns 200."""
@@ -97,8 +100,43 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     edge_forward_port: int = 0
 
 
+class StoreSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A store as a data site's agent reaches it, with its key."""
+
+    name: str
+    provider: str
+    kind: StoreKind
+    endpoint: str
+    bucket: str
+    region: str
+    access_key: str
+    secret: str
+
+    def place(self) -> StorePlace:
+        """Where it is."""
+        return StorePlace(
+            name=self.name,
+            provider=self.provider,
+            kind=self.kind,
+            endpoint=self.endpoint,
+            bucket=self.bucket,
+            region=self.region,
+        )
+
+    def key(self) -> StoreKey:
+        """What opens it."""
+        return StoreKey(access_key=self.access_key, secret=Secret(self.secret))
+
+    def __repr__(self) -> str:
+        return f"StoreSpec(name={self.name!r}, endpoint={self.endpoint!r}, key=**redacted**)"
+
+
 class HostSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Everything one host should be. ``serial`` grows with each change; an agent refuses an older one."""
+    """Everything one host should be. ``serial`` grows with each change; an agent refuses an older one.
+
+    ``stores`` (all of the fleet's, at data sites) and ``recipients`` (who can open what is put there) are empty in a
+    fleet without any.
+    """
 
     fleet: str
     site: str
@@ -118,6 +156,8 @@ class HostSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     keeper_lease_s: float
     promote: str
     on_standby_loss: str
+    stores: tuple[StoreSpec, ...] = ()
+    recipients: tuple[str, ...] = ()
 
     def digest(self) -> str:
         """Identity of the content, without ``serial``: equal digests mean nothing to do."""

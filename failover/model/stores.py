@@ -1,4 +1,4 @@
-"""Object stores as the fleet knows them: where each one is, whose, of what kind, and the key to it."""
+"""Object stores as the fleet knows them: where each one is, whose, of what kind; and what is kept in them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ from typing import Literal
 
 import msgspec
 
-from failover.model.secret import Secret
+from failover.model.secret import StoreKey
+
+__all__ = ["Policy", "SnapshotRules", "StoreKey", "StoreKind", "StorePlace"]
 
 StoreKind = Literal["s3", "seaweedfs", "rclone"]
 """Who answers: Amazon's S3 or one that does as much; SeaweedFS; ``rclone serve s3``, the poorest we stand on."""
 
 
 class StorePlace(msgspec.Struct, frozen=True, kw_only=True):
-    """One bucket. ``provider``: the company; ``endpoint``: ``https://host[:port]``, ``http`` only on loopback."""
+    """One bucket. ``provider``: the company; ``endpoint``: ``https://host[:port]``, ``http`` only on loopback;
+    ``site``: the local site that runs the store itself, empty for a provider's own."""
 
     name: str
     provider: str
@@ -21,6 +24,7 @@ class StorePlace(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str
     bucket: str
     region: str = "us-east-1"
+    site: str = ""
 
     @property
     def where(self) -> str:
@@ -28,8 +32,18 @@ class StorePlace(msgspec.Struct, frozen=True, kw_only=True):
         return f"store {self.name}, {self.endpoint}/{self.bucket}"
 
 
-class StoreKey(msgspec.Struct, frozen=True, kw_only=True):
-    """The credentials of one store; never part of a plan, a spec or a message."""
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """How many of each: the newest snapshot of each of the last ``hourly`` hours that have one, and so on."""
 
-    access_key: str
-    secret: Secret
+    hourly: int = 24
+    daily: int = 7
+    weekly: int = 4
+    monthly: int = 12
+
+
+class SnapshotRules(msgspec.Struct, frozen=True, kw_only=True):
+    """``snapshots`` of the fleet file. ``recipients``: who can open a snapshot, as age writes them; at least two."""
+
+    recipients: tuple[str, ...]
+    every_s: float = 3600.0
+    keep: Policy = Policy()

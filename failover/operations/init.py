@@ -11,6 +11,7 @@ from failover.errors import ConfigError, UsageError
 from failover.model.fleet import Fleet
 from failover.trust.ca import Authority
 from failover.trust.secrets import create_secrets
+from failover.trust.store_keys import create_store_keys
 
 WORKLOAD = "workload.yaml"
 _SHIPPED = Path(failover.__file__).parent.parent / "stacks" / WORKLOAD
@@ -49,6 +50,7 @@ def make_trust(fleet: Fleet, folder: Path) -> tuple[str, ...]:
         made.append(str(folder / "operator.pem"))
     sites = [site.name for site in fleet.sites]
     create_secrets(folder, sites=sites, dns_sites=[site.name for site in fleet.dns_sites])
+    create_store_keys(folder, fleet.stores)
     return tuple(made)
 
 

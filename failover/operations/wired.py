@@ -20,6 +20,7 @@ from failover.ports.journal import Journal
 from failover.ports.measure import Measure
 from failover.ports.provisioner import Provisioner
 from failover.ports.record import RecordStore
+from failover.ports.store import Store
 
 
 class Makers:
@@ -36,6 +37,7 @@ class Makers:
         secrets: Callable[[], FleetSecrets],
         bootstrap: Callable[[str], Bootstrap],
         measure: Callable[[], Measure],
+        stores: Callable[[], tuple[Store, ...]],
     ) -> None:
         self.hosts = hosts
         self.record = record
@@ -45,6 +47,7 @@ class Makers:
         self.secrets = secrets
         self.bootstrap = bootstrap
         self.measure = measure
+        self.stores = stores
 
 
 class Wired:
@@ -88,6 +91,11 @@ class Wired:
     def measure(self) -> Measure:
         """What drills ask the databases directly."""
         return cast(Measure, self._part("measure", self._makers.measure))
+
+    @property
+    def stores(self) -> tuple[Store, ...]:
+        """The object stores, in the order of the fleet file. Whoever uses them closes them, in the loop that did."""
+        return cast("tuple[Store, ...]", self._part("stores", self._makers.stores))
 
     @property
     def secrets(self) -> FleetSecrets:

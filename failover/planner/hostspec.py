@@ -9,11 +9,12 @@ from __future__ import annotations
 from failover.errors import ConfigError
 from failover.model.fleet import Fleet, Role, Site
 from failover.model.secret import FleetSecrets
-from failover.model.spec import DatabaseSpec, HostSpec, Peer, ServiceSpec
+from failover.model.spec import DatabaseSpec, HostSpec, Peer, ServiceSpec, StoreSpec
 from failover.planner.hostspec_app import APP_ROLE, app_services, migrate_service
 from failover.planner.hostspec_dns import dns_service
 from failover.planner.hostspec_edge import edge_service
 from failover.planner.hostspec_etcd import etcd_service
+from failover.planner.hostspec_store import store_service
 
 # Names and commit level are the fence, conninfo names the copy (safety B1, C4): an operator's setting that changed one
 # of them would break a law in silence, so it is refused here as well as by ``validate``.
@@ -76,6 +77,8 @@ def host_spec(fleet: Fleet, site: Site, secrets: FleetSecrets, *, serial: int) -
         keeper_lease_s=timing.keeper_lease_s,
         promote=fleet.promote,
         on_standby_loss=fleet.on_standby_loss,
+        stores=_stores(fleet, secrets) if holds_data else (),
+        recipients=fleet.snapshots.recipients if holds_data and fleet.snapshots is not None else (),
     )
 
 
@@ -102,7 +105,29 @@ def _services(fleet: Fleet, site: Site, secrets: FleetSecrets) -> tuple[ServiceS
     if site.role is Role.DATA:
         services.extend(app_services(fleet, site, secrets))
         services.append(edge_service(fleet, site))
+    store = fleet.store_at(site.name)
+    if store is not None and store.name in secrets.store_keys:
+        services.append(store_service(site, store.kind, secrets.store_keys[store.name]))
     return tuple(services)
+
+
+def _stores(fleet: Fleet, secrets: FleetSecrets) -> tuple[StoreSpec, ...]:
+    """Each store whose key is known here; ``deploy`` refuses before it would leave one out."""
+    keys = secrets.store_keys
+    return tuple(
+        StoreSpec(
+            name=store.name,
+            provider=store.provider,
+            kind=store.kind,
+            endpoint=store.endpoint,
+            bucket=store.bucket,
+            region=store.region,
+            access_key=keys[store.name].access_key,
+            secret=keys[store.name].secret.reveal(),
+        )
+        for store in fleet.stores
+        if store.name in keys
+    )
 
 
 def _peer(other: Site) -> Peer:
@@ -131,5 +156,10 @@ def _database(fleet: Fleet, site: Site, secrets: FleetSecrets) -> DatabaseSpec:
         app_password=secrets.app_password.reveal(),
         replication_password=secrets.replication_password.reveal(),
         keeper_password=secrets.keeper_password.reveal(),
-        settings=dict(sorted({**_SETTINGS, **fleet.app.settings}.items())),
+        settings=dict(sorted({**_SETTINGS, **_snapshot_settings(fleet), **fleet.app.settings}.items())),
     )
+
+
+def _snapshot_settings(fleet: Fleet) -> dict[str, str]:
+    """An incremental names its blocks by WAL summaries. They must outlast the time between two snapshots."""
+    return {} if fleet.snapshots is None else {"summarize_wal": "on", "wal_summary_keep_time": "10d"}

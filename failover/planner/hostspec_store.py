@@ -7,50 +7,17 @@ holds on its S3 port alone, not on its inner ones.
 
 from __future__ import annotations
 
-import ipaddress
 import json
-
-import msgspec
 
 from failover.errors import ConfigError
 from failover.model.fleet import Site
 from failover.model.spec import File, Ready, ServiceSpec
+from failover.model.store_ports import store_ports
 from failover.model.stores import StoreKey, StoreKind
 from failover.planner.hostspec_net import LOCAL
 
 FOLDER = "store"
 NAME = "store"
-
-# SeaweedFS names its unix sockets by port alone, all in one folder of the machine, and takes its ports on 127.0.0.1
-# as well: two sites with equal ports break each other, also sites of two fleets. So the ports follow from the address.
-_FIRST_PORT = 20_000
-_PORTS_PER_SITE = 8
-_ADDRESSES = 1 << 10
-
-
-class StorePorts(msgspec.Struct, frozen=True, kw_only=True):
-    """``s3`` is what clients use; the others are SeaweedFS's own, each with one for gRPC."""
-
-    s3: int
-    s3_grpc: int
-    master: int
-    master_grpc: int
-    volume: int
-    volume_grpc: int
-    filer: int
-    filer_grpc: int
-
-
-def store_ports(site: Site) -> StorePorts:
-    """Ports nobody else on the machine has: 127.N.0.1 to 127.N.0.4 and 198.18.N.1 to .4 give different ones for each.
-
-    Below the ports that a system hands out by itself.
-    """
-    octets = ipaddress.IPv4Address(site.address).packed
-    group = octets[1] if octets[0] == 127 else octets[2]
-    number = (group * 4 + octets[3] % 4) % _ADDRESSES
-    first = _FIRST_PORT + number * _PORTS_PER_SITE
-    return StorePorts(**{name: first + index for index, name in enumerate(StorePorts.__struct_fields__)})
 
 
 def store_service(site: Site, kind: StoreKind, key: StoreKey) -> ServiceSpec:
@@ -65,7 +32,7 @@ def store_service(site: Site, kind: StoreKind, key: StoreKey) -> ServiceSpec:
 
 
 def _seaweedfs(site: Site, key: StoreKey) -> ServiceSpec:
-    ports = store_ports(site)
+    ports = store_ports(site.address)
     credentials = [{"accessKey": key.access_key, "secretKey": key.secret.reveal()}]
     identities = {"identities": [{"name": "failover", "credentials": credentials, "actions": ["Admin"]}]}
     options = {
@@ -107,7 +74,7 @@ def _seaweedfs(site: Site, key: StoreKey) -> ServiceSpec:
 
 
 def _rclone(site: Site, key: StoreKey) -> ServiceSpec:
-    port = store_ports(site).s3
+    port = store_ports(site.address).s3
     options = {
         "addr": f"{site.address}:{port}",
         # None of the operator's own settings, and nothing in the home directory.

@@ -13,17 +13,9 @@ from datetime import datetime, timedelta
 import msgspec
 
 from failover.model.snapshot import QUORUM, Kind
+from failover.model.stores import Policy
 
 _ORPHAN_AFTER = timedelta(days=1)
-
-
-class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """How many of each: the newest snapshot of each of the last ``hourly`` hours that have one, and so on."""
-
-    hourly: int = 24
-    daily: int = 7
-    weekly: int = 4
-    monthly: int = 12
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):

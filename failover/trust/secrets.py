@@ -7,12 +7,14 @@ instead of a value.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from failover.errors import UsageError
 from failover.model.secret import FleetSecrets, Secret
+from failover.model.stores import StorePlace
 from failover.trust.ca import write_private
+from failover.trust.store_keys import load_store_keys
 
 _PLAIN = ("app_password", "replication_password", "keeper_password", "pulumi_passphrase")
 
@@ -31,8 +33,11 @@ def create_secrets(folder: Path, *, sites: Iterable[str], dns_sites: Iterable[st
             write_private(path, secrets.token_urlsafe(32))
 
 
-def load_secrets(folder: Path, *, sites: Iterable[str], dns_sites: Iterable[str]) -> FleetSecrets:
-    """All of them. Raises ``UsageError`` naming every missing file at once."""
+def load_secrets(
+    folder: Path, *, sites: Iterable[str], dns_sites: Iterable[str], stores: Sequence[StorePlace] = ()
+) -> FleetSecrets:
+    """All of them. Raises ``UsageError`` naming every missing file at once; a store's key may be missing (no move
+    needs one) and is asked for where it is used."""
     dns_names, site_names = list(dns_sites), list(sites)
     wanted = [*_PLAIN, *(f"dns_api_key.{s}" for s in dns_names), *(f"bootstrap_token.{s}" for s in site_names)]
     missing = [name for name in wanted if not (folder / name).is_file()]
@@ -52,4 +57,5 @@ def load_secrets(folder: Path, *, sites: Iterable[str], dns_sites: Iterable[str]
         dns_api_keys={site: read(f"dns_api_key.{site}") for site in dns_names},
         bootstrap_tokens={site: read(f"bootstrap_token.{site}") for site in site_names},
         pulumi_passphrase=read("pulumi_passphrase"),
+        store_keys=load_store_keys(folder, stores),
     )

@@ -81,7 +81,7 @@ def test_every_setting_of_the_model_is_shown() -> None:
     shown = set(re.findall(r"^ *([a-z_]+):", local_fleet_text(), re.MULTILINE))
     kinds = (Fleet, Site, App, Dns, Ports, Timing, Service)
     fields = {name.removesuffix("_s") for kind in kinds for name in kind.__struct_fields__}
-    assert fields - {"name", "promise"} <= shown
+    assert fields - {"name", "promise", "stores", "snapshots"} <= shown
     assert {"fleet", "class", "name"} <= shown
 
 

@@ -16,8 +16,9 @@ from failover.adapters.store_s3_bucket import S3Bucket
 from failover.errors import FailoverError, Unreachable
 from failover.model.fleet import Role, Site
 from failover.model.secret import Secret
+from failover.model.store_ports import store_ports
 from failover.model.stores import StoreKey, StoreKind, StorePlace
-from failover.planner.hostspec_store import store_ports, store_service
+from failover.planner.hostspec_store import store_service
 from tests.contract.store.servers import kill, started
 
 KEY = StoreKey(access_key="integrationaccesskey", secret=Secret("integrationsecret"))
@@ -35,7 +36,7 @@ def served(site: Site, kind: StoreKind, folder: Path) -> Iterator[tuple[StorePla
         path.write_text(file.text)
     words, extra = command_line(spec.command, as_database=False)
     command = [word.replace("{host}", str(folder)) for word in words]
-    endpoint = f"http://{site.address}:{store_ports(site).s3}"
+    endpoint = f"http://{site.address}:{store_ports(site.address).s3}"
     place = StorePlace(name=site.name, provider=site.provider, kind=kind, endpoint=endpoint, bucket="integration")
     with started(command, {**extra, **spec.environment}, folder) as process:
         _ready(place, folder)
@@ -69,7 +70,7 @@ def free_block() -> int:
     for block in range(200, 230):
         site = Site(name="a", provider="p", role=Role.DATA, address=f"127.{block}.0.1")
         with contextlib.suppress(OSError), contextlib.ExitStack() as held:
-            for number in range(store_ports(site).s3, store_ports(site).s3 + 8):
+            for number in range(store_ports(site.address).s3, store_ports(site.address).s3 + 8):
                 held.enter_context(socket.create_server(("127.0.0.1", number)))
             return block
     raise AssertionError("no block is free")

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from failover.planner.retention import Held, Orphan, Policy, Retention, chain, retain
+from failover.model.stores import Policy
+from failover.planner.retention import Held, Orphan, Retention, chain, retain
 
 NOW = datetime(2026, 11, 25, 23, 0, tzinfo=UTC)
 STORES = (("s-alpha", "alpha"), ("s-beta", "beta"), ("s-gamma", "gamma"), ("s-gamma2", "gamma"))

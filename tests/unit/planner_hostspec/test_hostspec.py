@@ -10,7 +10,9 @@ import pytest
 
 from failover.errors import ConfigError
 from failover.model.fleet import App, AppClass, Fleet, HttpPaths, Service, Site
+from failover.model.secret import FleetSecrets, Secret, StoreKey
 from failover.model.spec import HostSpec, ServiceSpec
+from failover.model.stores import SnapshotRules, StorePlace
 from failover.planner.hostspec import KEEPER_OWNED, host_spec, record_endpoints
 from failover.planner.hostspec_edge import STATS_SOCKET, edge_service
 from tests.integration.edge.fleets import secrets, three_sites
@@ -47,6 +49,46 @@ def test_services_of_a_site_follow_from_its_role(site: str, names: list[str]) ->
     assert [one.name for one in spec(site).services] == names
     assert (spec(site).database is not None) == (site != "gamma")
     assert (spec(site).migrate is not None) == (site != "gamma")
+
+
+def with_stores(**changes: object) -> Fleet:
+    stores = tuple(
+        StorePlace(name=name, provider=name, kind=kind, endpoint=f"http://{site}:1", bucket="demo", site=site)
+        for name, kind, site in (("north", "seaweedfs", "alpha"), ("south", "rclone", "beta"))
+    )
+    return msgspec.structs.replace(FLEET, stores=stores, **changes)
+
+
+def with_keys() -> FleetSecrets:
+    keys = {name: StoreKey(access_key=name, secret=Secret(f"opens {name}")) for name in ("north", "south")}
+    return msgspec.structs.replace(secrets(), store_keys=keys)
+
+
+def test_a_site_runs_its_own_store_and_a_data_site_reaches_all_of_them() -> None:
+    fleet = with_stores(snapshots=SnapshotRules(recipients=("age1a", "age1b")))
+    at = {site.name: host_spec(fleet, site, with_keys(), serial=1) for site in fleet.sites}
+    commands = {name: [one.command[0] for one in spec.services if one.name == "store"] for name, spec in at.items()}
+    assert commands == {"alpha": ["weed"], "beta": ["rclone"], "gamma": []}
+    assert [store.name for store in at["alpha"].stores] == [store.name for store in at["beta"].stores] == list(KEYED)
+    assert at["beta"].stores[0].key() == with_keys().store_keys["north"]
+    assert "opens" not in repr(at["beta"])
+    assert at["alpha"].recipients == ("age1a", "age1b")
+    assert (at["gamma"].stores, at["gamma"].recipients) == ((), ())
+    database = at["alpha"].database
+    assert database is not None and database.settings["summarize_wal"] == "on"
+
+
+def test_a_store_whose_key_is_not_here_changes_nothing_and_a_fleet_without_stores_is_as_ever() -> None:
+    """Then a move's verdict is the one of before; deploy asks for the key first."""
+    plain = {site.name: spec(site.name).digest() for site in FLEET.sites}
+    assert {site.name: spec(site.name, with_stores()).digest() for site in FLEET.sites} == plain
+    assert b"stores" not in msgspec.json.encode(spec("alpha")) and b"recipients" not in msgspec.json.encode(
+        spec("alpha")
+    )
+    assert "summarize_wal" not in msgspec.json.encode(spec("alpha")).decode()
+
+
+KEYED = ("north", "south")
 
 
 def test_no_voter_no_etcd_and_no_etcd_no_endpoints() -> None:

@@ -8,8 +8,9 @@ import pytest
 from failover.errors import ConfigError
 from failover.model.fleet import Role, Site
 from failover.model.secret import Secret
+from failover.model.store_ports import StorePorts, store_ports
 from failover.model.stores import StoreKey, StoreKind
-from failover.planner.hostspec_store import StorePorts, store_ports, store_service
+from failover.planner.hostspec_store import store_service
 
 KEY = StoreKey(access_key="an access key", secret=Secret("the secret of a store"))
 
@@ -25,8 +26,8 @@ def numbers(ports: StorePorts) -> tuple[int, ...]:
 def test_no_two_sites_of_a_machine_share_a_port() -> None:
     """Also those of two fleets, whatever their blocks."""
     addresses = [f"127.{block}.0.1" for block in range(1, 256)]
-    taken = [number for address in addresses for number in numbers(store_ports(site(address)))]
-    taken += [number for last in (2, 3) for number in numbers(store_ports(site(f"127.85.0.{last}")))]
+    taken = [number for address in addresses for number in numbers(store_ports(address))]
+    taken += [number for last in (2, 3) for number in numbers(store_ports(f"127.85.0.{last}"))]
     assert len(taken) == len(set(taken)) == 8 * 257
     assert min(taken) > 1024
     assert max(taken) < 32_768
@@ -51,7 +52,7 @@ def test_it_listens_at_its_site_alone(kind: StoreKind) -> None:
     spec = store_service(site("127.6.0.1"), kind, KEY)
     assert spec.ready is not None
     assert spec.ready.address == "127.6.0.1"
-    assert spec.ready.port == store_ports(site("127.6.0.1")).s3
+    assert spec.ready.port == store_ports("127.6.0.1").s3
     assert "0.0.0.0" not in " ".join(spec.command)
 
 
