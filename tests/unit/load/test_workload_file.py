@@ -52,7 +52,7 @@ EXPECTED = [
     ("bad-header", 13, "bad header"),
     ("two-bodies", 14, "both"),
     ("no-id", 10, "{id}"),
-    ("missing-key", 17, "method"),
+    ("missing-key", 18, "method"),
     ("out-of-range", 20, "weight"),
     ("no-prefix", 22, "every run"),
     ("bare-percent", 22, "%"),
