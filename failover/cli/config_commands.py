@@ -24,13 +24,16 @@ def init(
     isolated: Annotated[
         bool, typer.Option("--isolated", help="Each site in a network of its own (198.18.N.1 …; needs root).")
     ] = False,
+    stores: Annotated[
+        bool, typer.Option("--stores", help="With an object store at two of them, and snapshots.")
+    ] = False,
     block: Annotated[int, typer.Option(metavar="N", help="Sites at 127.N.0.1, 127.N+10.0.1 and 127.N+20.0.1.")] = 10,
 ) -> int:
     """Write a commented fleet file, the workload beside it, and the fleet's trust material. Never overwrites."""
     given = options(context)
     if not local:
         raise UsageError("only the local fleet can be written for now", hint="failover init --local")
-    written = write_fleet(given.fleet.absolute(), block=block, isolated=isolated)
+    written = write_fleet(given.fleet.absolute(), block=block, isolated=isolated, stores=stores)
     if given.json:
         say_json(DoneShown(verb="init", summary="a new fleet is declared", written=written))
     else:

@@ -193,6 +193,22 @@ def test_init_then_validate_then_init_again(failover: Failover, tmp_path: Path) 
     same("init-bad-block", failover("--fleet", str(tmp_path / "o.yaml"), "init", "--local", "--block", "250").text())
 
 
+def test_init_with_stores_has_its_keys_beside_the_file_and_keeps_them(failover: Failover, tmp_path: Path) -> None:
+    path, keys = tmp_path / "fleet.yaml", tmp_path / "keys"
+    same("init-stores", failover("--fleet", str(path), "init", "--local", "--stores", "--block", "200").text())
+    assert failover("--fleet", str(path), "validate").status == Exit.DONE
+    assert keys.stat().st_mode & 0o777 == 0o700
+    held = {key.name: key.read_text() for key in keys.iterdir()}
+    assert list(map(len, (held, {line for text in held.values() for line in text.splitlines()}))) == [2, 4]
+    assert all(key.stat().st_mode & 0o077 == 0 for key in keys.iterdir())
+    text = path.read_text()
+    assert "AGE-SECRET-KEY" not in text
+    path.unlink()
+    assert failover("--fleet", str(path), "init", "--local", "--stores", "--block", "200").status == Exit.DONE
+    assert path.read_text() == text
+    assert {key.name: key.read_text() for key in keys.iterdir()} == held
+
+
 def test_validate_shows_every_problem(failover: Failover, tmp_path: Path) -> None:
     path = tmp_path / "fleet.yaml"
     path.write_text("fleet: demo\nprefered: alpha\n", encoding="utf-8")

@@ -10,9 +10,13 @@ import pytest
 
 from failover.config.fleet import check_fleet_bytes
 from failover.config.local import local_fleet_text
+from failover.config.local_stores import local_stores_text
 from failover.model.fleet import App, Dns, Fleet, Ports, Role, Service, Site, Timing
+from failover.model.stores import Policy, SnapshotRules
+from failover.trust.age import AgeKey
 
 STACKS = Path(__file__).parents[2] / "stacks"
+RECIPIENTS = (AgeKey.new().public, AgeKey.new().public)
 LINES = local_fleet_text().splitlines()
 # Written with their default: leaving the line out must declare the same fleet.
 OPTIONAL = re.compile(
@@ -78,11 +82,25 @@ def test_all_defaults_together_may_be_left_out() -> None:
 
 
 def test_every_setting_of_the_model_is_shown() -> None:
-    shown = set(re.findall(r"^ *([a-z_]+):", local_fleet_text(), re.MULTILINE))
-    kinds = (Fleet, Site, App, Dns, Ports, Timing, Service)
+    text = local_fleet_text() + local_stores_text(RECIPIENTS)
+    shown = set(re.findall(r"^ *(?:- )?([a-z_]+):", text, re.MULTILINE))
+    kinds = (Fleet, Site, App, Dns, Ports, Timing, Service, SnapshotRules, Policy)
     fields = {name.removesuffix("_s") for kind in kinds for name in kind.__struct_fields__}
-    assert fields - {"name", "promise", "stores", "snapshots"} <= shown
+    assert fields - {"name", "promise"} <= shown
     assert {"fleet", "class", "name"} <= shown
+
+
+def test_the_stores_of_the_local_fleet_are_rich_and_poor_and_only_there_when_asked_for() -> None:
+    plain = fleet_of(local_fleet_text(60))
+    assert (plain.stores, plain.snapshots) == ((), None)
+    fleet = fleet_of(local_fleet_text(60) + local_stores_text(RECIPIENTS))
+    assert [(store.name, store.site, store.provider, store.kind) for store in fleet.stores] == [
+        ("north", "alpha", "north", "seaweedfs"),
+        ("south", "beta", "south", "rclone"),
+    ]
+    assert [store.endpoint.rpartition(":")[0] for store in fleet.stores] == ["http://127.60.0.1", "http://127.70.0.1"]
+    assert fleet.snapshots == SnapshotRules(recipients=RECIPIENTS)
+    assert msgspec.structs.replace(fleet, stores=(), snapshots=None) == plain
 
 
 def test_every_default_in_the_text_is_the_models() -> None:
@@ -92,5 +110,5 @@ def test_every_default_in_the_text_is_the_models() -> None:
 
 
 def test_lines_are_short_enough_for_a_terminal() -> None:
-    assert max(map(len, LINES)) <= 120
+    assert max(map(len, (*LINES, *local_stores_text(RECIPIENTS).splitlines()))) <= 120
     assert local_fleet_text().endswith("\n")
