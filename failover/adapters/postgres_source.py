@@ -19,7 +19,7 @@ from failover.adapters.postgres_sql import TIMELINE
 from failover.adapters.programs import command_line
 from failover.errors import Unreachable
 from failover.model.snapshot import Digests
-from failover.model.units import Lsn
+from failover.model.units import Lsn, format_lsn
 from failover.ports.snapshot_source import SourceFacts
 
 _FACTS = f"""
@@ -35,6 +35,12 @@ select (select system_identifier::text from pg_control_system()),
 _SLOT = """
 select case when wal_status <> 'lost' then pg_wal_lsn_diff(restart_lsn, '0/0')::bigint end
 from pg_replication_slots where slot_name = %s
+"""
+_ADVANCE = """
+select pg_replication_slot_advance(slot_name, till.lsn) from pg_replication_slots,
+  (select least(%s::pg_lsn, case when pg_is_in_recovery() then pg_last_wal_replay_lsn()
+    else pg_current_wal_flush_lsn() end) as lsn) as till
+where slot_name = %s and not active and wal_status <> 'lost' and restart_lsn < till.lsn
 """
 _REPLAY_S = 30.0
 _SUMMARIES = "select min(pg_wal_lsn_diff(start_lsn, '0/0'))::bigint from pg_available_wal_summaries() where tli = %s"
@@ -176,6 +182,11 @@ class PostgresSource:
             )
             row = session.execute(_SLOT, [slot]).fetchone()
         return int(str(row[0])) if row is not None and row[0] is not None else None
+
+    def advance_slot(self, slot: str, lsn: Lsn) -> None:
+        """See the port."""
+        with self._session() as session:
+            session.execute(_ADVANCE.encode(), [format_lsn(lsn), slot])
 
     def drop_slot(self, slot: str) -> None:
         """See the port."""

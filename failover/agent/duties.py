@@ -12,6 +12,7 @@ from failover.agent.follower import Follower
 from failover.agent.gates import Gates
 from failover.agent.keeper import Keeper
 from failover.agent.services import Services
+from failover.agent.ship_loop import ShipLoop
 from failover.agent.view import HostView, boot_s
 from failover.errors import Denied, Refused, Unreachable
 from failover.model.certificate import Certificate
@@ -38,6 +39,7 @@ class Parts(msgspec.Struct, kw_only=True):
     gates: Gates | None = None
     keeper: Keeper | None = None
     database: Database | None = None
+    shipper: ShipLoop | None = None
 
 
 class Duties:
@@ -88,6 +90,7 @@ class Duties:
             voter_leader=view.voter_leader,
             record_known_s=0.0 if view.record is None else round(now - view.record_since_s, 3),
             kept=view.kept,
+            shipping=parts.shipper.facts() if parts is not None and parts.shipper is not None else None,
         )
 
     def certificates(self) -> tuple[Certificate, ...]:

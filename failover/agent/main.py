@@ -13,7 +13,7 @@ import socket
 import ssl
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ from failover.agent.keeper import Keeper
 from failover.agent.leader import LeaderLoop
 from failover.agent.prober import Prober
 from failover.agent.services import Services
+from failover.agent.ship_loop import ShipLoop, hung_up_before
 from failover.agent.strike import struck
 from failover.agent.view import HostView
 from failover.model import observation
@@ -50,7 +51,7 @@ from failover.model.ready import ready
 from failover.model.secret import Secret
 from failover.model.spec import HostSpec, ServiceSpec, body_digest
 from failover.model.version import VERSION
-from failover.ports.database import Upstream
+from failover.ports.database import Database, Upstream
 from failover.ports.probe import AppGate
 from failover.trust.ca import write_private
 from failover.trust.signatures import Verifier
@@ -182,10 +183,14 @@ class Agent:
             )
             database = LocalPostgres(files, processes)
             parts.database = database
+            kept: Database = struck(database, self._host_dir)
+            if spec.stores:
+                command = (sys.executable, "-m", __spec__.name, "--ship", "--host-dir", str(self._host_dir))
+                parts.shipper = ShipLoop(view, command, log_file=self._host_dir / "log" / "ship.log")
+                kept = hung_up_before(kept, parts.shipper.hang_up)
+                work.append(parts.shipper.run())
             parts.gates = Gates(view, self._gate_of(spec))
-            parts.keeper = Keeper(
-                view, struck(database, self._host_dir), struck(follower, self._host_dir), parts.gates
-            )
+            parts.keeper = Keeper(view, kept, struck(follower, self._host_dir), parts.gates)
             edge = EdgeLoop(view, Edge(self._host_dir / _EDGE_SOCKET))
             work += [follower.keep_lease(), parts.gates.run(), parts.keeper.run(), edge.run()]
         duties.parts = parts
@@ -235,16 +240,59 @@ def _lock_for_life(host_dir: Path) -> int:
     return descriptor
 
 
+async def _ship(host_dir: Path, bootstrap: Bootstrap) -> None:
+    """The shipper's process (``agent/ship``): orders in, facts out, until the agent hangs up."""
+    # What only this process needs: an agent is to be up at once.
+    from failover.adapters.postgres_source import PostgresSource
+    from failover.adapters.store_s3 import S3Store
+    from failover.agent.ship import Shipper
+    from failover.data.walship import Shipping
+    from failover.model.observation import ShippingFacts
+    from failover.planner.wal import SLOT, ShipOrder
+
+    spec = msgspec.json.decode((host_dir / "spec.json").read_bytes(), type=HostSpec)
+    if spec.database is None:
+        sys.exit("a host without a database ships nothing")
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+
+    async def orders() -> AsyncIterator[ShipOrder]:
+        while line := await reader.readline():
+            yield msgspec.json.decode(line, type=ShipOrder)
+
+    def say(facts: ShippingFacts) -> None:
+        sys.stdout.buffer.write(msgspec.json.encode(facts) + b"\n")
+        sys.stdout.buffer.flush()
+
+    source = PostgresSource(
+        address=bootstrap.address, port=spec.database.port, passfile=host_dir / "run" / "pgpass", name=SLOT,
+        database=spec.database.database,
+    )  # fmt: skip
+    shipping = Shipping(
+        fleet=spec.fleet,
+        recipients=spec.recipients,
+        stores=tuple(S3Store(store.place(), store.key()) for store in spec.stores),
+        slot=SLOT,
+    )
+    await Shipper(source, shipping, wanted_file=host_dir / "snapshot-wanted.json", say=say).run(orders())
+    os._exit(0)  # a thread may still wait for somebody who does not answer
+
+
 def main() -> None:
-    """Command line: ``--host-dir DIR``."""
+    """Command line: ``--host-dir DIR``; ``--ship``: be the host's WAL shipper."""
     parser = argparse.ArgumentParser(prog="failover agent")
     parser.add_argument("--host-dir", type=Path, required=True)
-    host_dir: Path = parser.parse_args().host_dir.absolute()
+    parser.add_argument("--ship", action="store_true")
+    asked = parser.parse_args()
+    host_dir: Path = asked.host_dir.absolute()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     os.umask(0o077)
+    bootstrap = msgspec.json.decode((host_dir / "bootstrap.json").read_bytes(), type=Bootstrap)
+    if asked.ship:
+        asyncio.run(_ship(host_dir, bootstrap))
+        return
     kernel.join()
     kernel.hurry()
-    bootstrap = msgspec.json.decode((host_dir / "bootstrap.json").read_bytes(), type=Bootstrap)
     lock = _lock_for_life(host_dir)
     while asyncio.run(Agent(host_dir, bootstrap).run()):
         log.warning("enrolled, or the first spec is here")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from failover.data.small import get_small
 from failover.data.squeeze import expand_bytes
-from failover.data.walship import held_chunks
+from failover.data.wal_listing import held_chunks
 from failover.errors import Damaged, FailoverError
 from failover.model.snapshot import WalChunk, history_name, wal_prefix
 from failover.model.units import Lsn, format_lsn, segment_name

@@ -1,31 +1,35 @@
 """Ships WAL as it is written: a chunk each second or 4 MB, squeezed and encrypted once, to every store; acknowledged to
 PostgreSQL when two providers hold it, so that the slot keeps what only one has.
 
-Runs at the primary. A store that is slow or silent is left out until it answers; what it missed is copied later.
+Runs at the primary. A store that is slow or silent is left out until it answers; what it missed is copied later
+(``wal_level``). What only the housekeeping of an idle server wrote waits for company, for a minute at most.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
-from failover.data.small import put_small
 from failover.data.squeeze import squeeze_bytes
-from failover.errors import FailoverError, Refused
-from failover.model.snapshot import QUORUM, WalChunk, history_name, parse_chunk, wal_prefix
+from failover.data.wal_lanes import Lanes
+from failover.data.wal_listing import resume_at
+from failover.errors import Refused
+from failover.model.snapshot import WalChunk, history_name, wal_prefix
 from failover.model.units import Lsn
-from failover.planner.wal import counted, reach, stretches, timeline_at
-from failover.ports.snapshot_source import EndOfTimeline, SnapshotSource, WalPiece
+from failover.planner.wal import stretches
+from failover.planner.wal_records import nothing_of_anybodys
+from failover.ports.snapshot_source import EndOfTimeline, SnapshotSource, WalPiece, WalStream
 from failover.ports.store import Store
 from failover.trust.age import check_recipients
 
-_STALL_S = 20.0
-_RETRY_S = 0.5
 _STATUS_S = 1.0
+_LOOK_S = 0.1
+_QUIET_S = 60.0
+_QUIET_BYTES = 64 << 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,26 +45,25 @@ class Shipping:
 
 
 class Shipped(msgspec.Struct, frozen=True, kw_only=True):
-    """After each chunk: everything before ``acknowledged`` is with two providers; the server's WAL went to
-    ``server_end``. ``lost``: the slot had been dropped or overrun, so what is before may be missing and a snapshot has
-    to be taken at once. ``failed``: stores that do not have the chunk."""
+    """How far it is: everything before ``acknowledged`` is with two providers. ``exposed_bytes`` and ``exposed_s``: the
+    size and the age of what is not (``None``: not known yet); both 0 when that is nobody's (``planner/wal_records``).
+    ``lost``: WAL between what was shipped before and what is shipped now is nowhere, so a snapshot has to be taken at
+    once. ``failed``: stores that do not have the last chunk, and why."""
 
     timeline: int
     acknowledged: Lsn
-    server_end: Lsn
+    exposed_bytes: int = 0
+    exposed_s: float | None = 0.0
     lost: bool = False
     failed: dict[str, str] = {}
 
-    @property
-    def exposed_bytes(self) -> int:
-        """WAL that is not with two providers yet."""
-        return max(0, self.server_end - self.acknowledged)
+
+Report = Callable[[Shipped], None]
 
 
-async def ship(
-    source: SnapshotSource, shipping: Shipping, *, stop: asyncio.Event, report: Callable[[Shipped], None]
-) -> None:
-    """Until ``stop`` is set: returns within one interval, acknowledging nothing more (safety D1).
+async def ship(source: SnapshotSource, shipping: Shipping, *, stop: asyncio.Event, report: Report) -> None:
+    """Until ``stop`` is set: returns within a fraction of a second, acknowledging nothing more (safety D1). Reports
+    when it begins, while something is exposed, and after each chunk.
 
     Raises ``Unreachable`` when the server is gone, ``Refused`` at a standby; call it again then."""
     check_recipients(shipping.recipients)
@@ -73,158 +76,173 @@ async def ship(
         await asyncio.to_thread(source.drop_slot, shipping.slot)
         kept = await asyncio.to_thread(source.ensure_slot, shipping.slot) or facts.position
     history = await asyncio.to_thread(source.history, facts.timeline)
-    lanes = _Lanes(shipping)
-    if history:
-        _, body = squeeze_bytes(history, name=history_name(facts.timeline), recipients=shipping.recipients)
-        prefix = wal_prefix(shipping.fleet, facts.system_identifier, facts.timeline)
-        await lanes.send(prefix + history_name(facts.timeline), body, stop)
-    way = stretches(history, facts.timeline)
-    timeline = timeline_at(way, kept)
-    start = await resume_at(shipping, facts.system_identifier, timeline, kept)
-    # A primary that is gone may have shipped more of its timeline than its successor took over.
-    left_at = next((each.end for each in way if each.timeline == timeline), None)
-    start = start if left_at is None else min(start, left_at)
-    while not stop.is_set():
-        try:
-            await _ship_timeline(source, shipping, lanes, facts.system_identifier, timeline, start, lost, stop, report)
-        except EndOfTimeline as end:
-            timeline, start = end.timeline, end.at
-    await lanes.close()
-
-
-async def resume_at(shipping: Shipping, system_identifier: str, timeline: int, kept: Lsn) -> Lsn:
-    """Where to go on: as far as two providers' chunks lead from what the slot still keeps. Stores that do not answer
-    count for nothing: then more is sent again than was needed."""
-    held = await held_chunks(shipping.stores, shipping.fleet, system_identifier, timeline)
-    providers: dict[str, set[WalChunk]] = {}
-    for store in shipping.stores:
-        providers.setdefault(store.traits.provider, set()).update(held.get(store.name, ()))
-    return reach(counted(providers), kept)
-
-
-async def held_chunks(
-    stores: tuple[Store, ...], fleet: str, system_identifier: str, timeline: int
-) -> Mapping[str, frozenset[WalChunk]]:
-    """By store; without those that do not answer."""
-    prefix = wal_prefix(fleet, system_identifier, timeline)
-
-    async def listing(store: Store) -> frozenset[WalChunk] | None:
-        try:
-            listed = store.list(prefix, stall_s=_STALL_S)
-            found = [parse_chunk(each.key.removeprefix(prefix), timeline) async for each in listed]
-        except FailoverError:
-            return None  # the answer: this store counts for nothing now
-        return frozenset(chunk for chunk in found if chunk is not None)
-
-    answers = await asyncio.gather(*(listing(store) for store in stores))
-    return {store.name: chunks for store, chunks in zip(stores, answers, strict=True) if chunks is not None}
-
-
-async def _ship_timeline(
-    source: SnapshotSource,
-    shipping: Shipping,
-    lanes: _Lanes,
-    system_identifier: str,
-    timeline: int,
-    start: Lsn,
-    lost: bool,
-    stop: asyncio.Event,
-    report: Callable[[Shipped], None],
-) -> None:
-    stream = await asyncio.to_thread(source.wal, timeline=timeline, start=start, slot=shipping.slot)
+    lanes = Lanes(shipping.stores)
     try:
-        safe = start
-        await asyncio.to_thread(stream.acknowledge, safe)
-        report(Shipped(timeline=timeline, acknowledged=start, server_end=start, lost=lost))
+        exposed = _beginning(facts.timeline, kept, facts.position)
+        if history and not await _send_history(
+            history, facts.system_identifier, shipping, lanes, exposed, stop, report
+        ):
+            return
+        way = stretches(history, facts.timeline)
+        timeline, start, gap = await resume_at(shipping.stores, shipping.fleet, facts.system_identifier, way, kept)
+        begin = _beginning(timeline, start, facts.position, lost=lost or gap)
         while not stop.is_set():
-            piece = await asyncio.to_thread(
-                stream.receive, max_bytes=shipping.max_bytes, max_wait_s=shipping.interval_s
-            )
-            if piece is None:
-                continue
-            sending = asyncio.ensure_future(_send(lanes, shipping, system_identifier, timeline, piece, stop))
+            leg = _Leg(source, shipping, lanes, facts.system_identifier, begin, report)
             try:
-                # The server hangs up on whoever says nothing for 5 s, and a store may take longer.
-                while not (await asyncio.wait([sending], timeout=_STATUS_S))[0]:
-                    await asyncio.to_thread(stream.acknowledge, safe)
-                failed = await sending
-            finally:
-                sending.cancel()
-            if failed is None:
-                return
-            safe = piece.end
-            await asyncio.to_thread(stream.acknowledge, safe)
-            report(Shipped(timeline=timeline, acknowledged=piece.end, server_end=piece.server_end, failed=failed))
+                await leg.run(stop)
+            except EndOfTimeline as end:
+                begin = _beginning(end.timeline, end.at, facts.position)
     finally:
-        await asyncio.to_thread(stream.close)
+        await lanes.close()
 
 
-async def _send(
-    lanes: _Lanes,
-    shipping: Shipping,
+def _beginning(timeline: int, acknowledged: Lsn, position: Lsn, *, lost: bool = False) -> Shipped:
+    exposed = max(0, position - acknowledged)
+    return Shipped(
+        timeline=timeline,
+        acknowledged=acknowledged,
+        exposed_bytes=exposed,
+        exposed_s=None if exposed else 0.0,
+        lost=lost,
+    )
+
+
+async def _send_history(
+    history: bytes,
     system_identifier: str,
-    timeline: int,
-    piece: WalPiece,
+    shipping: Shipping,
+    lanes: Lanes,
+    exposed: Shipped,
     stop: asyncio.Event,
-) -> dict[str, str] | None:
-    chunk = WalChunk(timeline=timeline, start=piece.start, end=piece.end)
-    _, body = await asyncio.to_thread(squeeze_bytes, piece.data, name=chunk.name, recipients=shipping.recipients)
-    return await lanes.send(wal_prefix(shipping.fleet, system_identifier, timeline) + chunk.name, body, stop)
+    report: Report,
+) -> bool:
+    """Before anything of its timeline: without it nobody finds the way there. False: stopped before."""
+    name = history_name(exposed.timeline)
+    _, body = squeeze_bytes(history, name=name, recipients=shipping.recipients)
+    key = wal_prefix(shipping.fleet, system_identifier, exposed.timeline) + name
+    sending = asyncio.ensure_future(lanes.send(key, body, stop))
+    try:
+        while not (await asyncio.wait([sending], timeout=_STATUS_S))[0]:
+            report(msgspec.structs.replace(exposed, failed=lanes.errors))
+        return await sending is not None
+    finally:
+        sending.cancel()
 
 
-class _Lanes:
-    """One upload at a time to each store; a store still busy with an earlier one misses the next."""
+class _Leg:
+    """One timeline's stream. Gathers what comes and hands it on when it is due."""
 
-    def __init__(self, shipping: Shipping) -> None:
-        self._stores = shipping.stores
-        self._busy: dict[str, asyncio.Task[FailoverError | None]] = {}
+    def __init__(
+        self,
+        source: SnapshotSource,
+        shipping: Shipping,
+        lanes: Lanes,
+        system_identifier: str,
+        begin: Shipped,
+        report: Report,
+    ) -> None:
+        self._source = source
+        self._shipping = shipping
+        self._lanes = lanes
+        self._prefix = wal_prefix(shipping.fleet, system_identifier, begin.timeline)
+        self._last = begin
+        self._report = report
+        self._held: list[WalPiece] = []
+        self._size = 0
+        self._first_s = self._looked_s = time.monotonic()
+        # The last instant at which nothing was exposed, as far as it is known.
+        self._covered_s = None if begin.exposed_bytes else self._looked_s
+        self._server_end = begin.acknowledged + begin.exposed_bytes
 
-    async def send(self, key: str, body: bytes, stop: asyncio.Event) -> dict[str, str] | None:
-        """Returns as soon as two providers have it, with the stores that do not; tries for ever until then. ``None``:
-        stopped before."""
-        done: set[str] = set()
-        errors: dict[str, str] = {}
-        stopped: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())
+    async def run(self, stop: asyncio.Event) -> None:
+        """Raises ``EndOfTimeline`` once everything up to it is acknowledged."""
+        safe = self._last.acknowledged
+        stream = await asyncio.to_thread(
+            self._source.wal, timeline=self._last.timeline, start=safe, slot=self._shipping.slot
+        )
         try:
-            return await self._until_enough(key, body, done, errors, stopped)
+            await asyncio.to_thread(stream.acknowledge, safe)
+            self._report(self._last)
+            # Said once: from here on it is what was reported that counts.
+            self._last = msgspec.structs.replace(self._last, lost=False)
+            while not stop.is_set():
+                ended = await self._receive(stream)
+                if (self._due() or (ended is not None and self._held)) and not await self._send(stream, stop):
+                    return
+                if ended is not None:
+                    raise ended
         finally:
-            stopped.cancel()
+            await asyncio.to_thread(stream.close)
 
-    async def _until_enough(
-        self, key: str, body: bytes, done: set[str], errors: dict[str, str], stopped: asyncio.Future[Any]
-    ) -> dict[str, str] | None:
-        while True:
-            sending = self._begin(key, body, done)
-            while sending and not self._enough(done) and not stopped.done():
-                waiting: list[asyncio.Future[Any]] = [*sending.values(), stopped]
-                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-                for name, task in [(name, task) for name, task in sending.items() if task.done()]:
-                    del sending[name]
-                    error = task.result()
-                    if error is None:
-                        done.add(name)
-                        errors.pop(name, None)
-                    else:
-                        errors[name] = str(error)
-            if self._enough(done):
-                return {store.name: errors.get(store.name, "busy") for store in self._stores if store.name not in done}
-            if stopped.done():
-                return None
-            await asyncio.wait([stopped], timeout=_RETRY_S)
+    async def _receive(self, stream: WalStream) -> EndOfTimeline | None:
+        """What comes in the next moment."""
+        room, wait_s = max(1, self._shipping.max_bytes - self._size), min(_LOOK_S, self._shipping.interval_s)
+        try:
+            piece = await asyncio.to_thread(stream.receive, max_bytes=room, max_wait_s=wait_s)
+        except EndOfTimeline as end:
+            return end
+        now_s = time.monotonic()
+        if piece is not None:
+            self._first_s = self._first_s if self._held else now_s
+            self._held.append(piece)
+            self._size += len(piece.data)
+            self._server_end = piece.server_end
+        self._say(looked_s=now_s)
+        return None
 
-    def _begin(self, key: str, body: bytes, done: set[str]) -> dict[str, asyncio.Task[FailoverError | None]]:
-        free = [store for store in self._stores if store.name not in self._busy or self._busy[store.name].done()]
-        started = {
-            store.name: asyncio.ensure_future(put_small(store, key, body)) for store in free if store.name not in done
-        }
-        self._busy |= started
-        return dict(started)
+    def _due(self) -> bool:
+        if not self._held:
+            return False
+        if self._size >= self._shipping.max_bytes:
+            return True
+        if self._quiet():
+            return time.monotonic() - self._first_s >= _QUIET_S
+        return time.monotonic() - (self._covered_s or self._first_s) >= self._shipping.interval_s
 
-    def _enough(self, done: set[str]) -> bool:
-        return len({store.traits.provider for store in self._stores if store.name in done}) >= QUORUM
+    def _quiet(self) -> bool:
+        """Nothing of anybody's is held."""
+        if self._size > _QUIET_BYTES:
+            return False
+        return not self._held or nothing_of_anybodys(self._held[0].start, b"".join(each.data for each in self._held))
 
-    async def close(self) -> None:
-        """Gives up what is still on its way."""
-        for task in self._busy.values():
-            task.cancel()
-        await asyncio.gather(*self._busy.values(), return_exceptions=True)
+    def _say(self, *, looked_s: float, failed: dict[str, str] | None = None) -> None:
+        """``looked_s``: everything that was written before is held, or acknowledged."""
+        safe = self._last.acknowledged
+        end = max(self._server_end, safe + self._size)
+        covered = end == safe + self._size and self._quiet()
+        if covered:
+            self._covered_s = looked_s
+        age_s = None if self._covered_s is None else round(time.monotonic() - self._covered_s, 3)
+        self._looked_s = looked_s
+        self._last = msgspec.structs.replace(
+            self._last,
+            exposed_bytes=0 if covered else end - safe,
+            exposed_s=0.0 if covered else age_s,
+            failed=self._last.failed if failed is None else dict(failed),
+        )
+        self._report(self._last)
+
+    async def _send(self, stream: WalStream, stop: asyncio.Event) -> bool:
+        """False: stopped before two providers had it."""
+        start, data = self._held[0].start, b"".join(piece.data for piece in self._held)
+        chunk = WalChunk(timeline=self._last.timeline, start=start, end=start + len(data))
+        sending = asyncio.ensure_future(self._put(chunk, data, stop))
+        try:
+            # The server hangs up on whoever says nothing for 5 s, and a store may take longer.
+            while not (await asyncio.wait([sending], timeout=_STATUS_S))[0]:
+                await asyncio.to_thread(stream.acknowledge, self._last.acknowledged)
+                self._say(looked_s=self._looked_s, failed=self._lanes.errors)
+            failed = await sending
+        finally:
+            sending.cancel()
+        if failed is None:
+            return False
+        self._held, self._size, self._covered_s = [], 0, self._looked_s
+        self._last = msgspec.structs.replace(self._last, acknowledged=chunk.end)
+        await asyncio.to_thread(stream.acknowledge, chunk.end)
+        self._say(looked_s=self._looked_s, failed=failed)
+        return True
+
+    async def _put(self, chunk: WalChunk, data: bytes, stop: asyncio.Event) -> dict[str, str] | None:
+        _, body = await asyncio.to_thread(squeeze_bytes, data, name=chunk.name, recipients=self._shipping.recipients)
+        return await self._lanes.send(self._prefix + chunk.name, body, stop)

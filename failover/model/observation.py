@@ -5,10 +5,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from failover.model.record import Record
 from failover.model.units import Lsn
+
+Duty = Literal["ship", "keep", "rest"]
+"""Of a WAL shipper: at the primary; keep a slot at a standby; nothing, because PostgreSQL is about to stop."""
 
 
 class Replica(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,9 +102,28 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     wal_bytes: int
 
 
+class ShippingFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a host's WAL shipper said last. Everything before ``acknowledged_lsn`` is in stores of two providers;
+    ``exposure_bytes`` and ``exposure_s`` are the size and the age of what is not (``None``: not known).
+
+    ``behind``: stores that lack something, and why. ``error``: why nothing is shipped now. ``snapshot_wanted``: WAL was
+    lost before two stores had it, so what is shipped now leads on from no snapshot until there is a newer one."""
+
+    duty: Duty
+    acknowledged_lsn: Lsn = 0
+    exposure_bytes: int | None = None
+    exposure_s: float | None = None
+    slot: str = ""
+    error: str = ""
+    timeline: int = 0
+    behind: dict[str, str] = {}
+    snapshot_wanted: str = ""
+
+
 class AgentState(msgspec.Struct, frozen=True, kw_only=True):
     """Answer of ``GET /v1/state``. ``record_s_ago`` is the age of the last linearizable read (``None``: never),
     ``record_known_s`` how long this agent has known this revision. ``kept``: what a quarantined copy has saved.
+    ``shipping``: ``None`` where no WAL is shipped.
 
     Agents of the version before and after this one are asked, too: a field that is added has a default, which means
     not known, and is never removed."""
@@ -124,6 +148,7 @@ class AgentState(msgspec.Struct, frozen=True, kw_only=True):
     voter_leader: bool = False
     record_known_s: float = 0.0
     kept: Kept | None = None
+    shipping: ShippingFacts | None = None
 
 
 class SiteSeen(msgspec.Struct, frozen=True, kw_only=True):

@@ -109,6 +109,11 @@ class SnapshotSource(Protocol):
         there and has lost what it held. Repeatable."""
         ...
 
+    def advance_slot(self, slot: str, lsn: Lsn) -> None:
+        """Let the slot go of everything before ``lsn``, at most of what this server has flushed (primary) or replayed
+        (standby). Never goes back; silent where there is no such slot, and where it is in use."""
+        ...
+
     def drop_slot(self, slot: str) -> None:
         """Remove it; silent when there is none."""
         ...

@@ -109,6 +109,9 @@ class SmallSource:
     def ensure_slot(self, slot: str) -> Lsn | None:
         return 0x10000
 
+    def advance_slot(self, slot: str, lsn: Lsn) -> None:
+        return None
+
     def drop_slot(self, slot: str) -> None:
         return None
 

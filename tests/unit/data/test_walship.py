@@ -83,7 +83,7 @@ def run(
     reports: list[Shipped] = []
     shipping = Shipping(
         fleet="shop", recipients=tuple(key.public for key in world.keys), stores=tuple(world.stores), slot="ship",
-        interval_s=0.01,
+        interval_s=0.01, max_bytes=server.step,
     )  # fmt: skip
 
     async def go() -> None:
@@ -148,7 +148,10 @@ def test_with_one_store_for_ever_gone_it_waits_and_can_be_stopped(world: SmallWo
     world.stores[1].read_only = True
     server = Server({1: START + len(WAL)})
     reports = run(world, server, until=lambda shipped: False, at_most_s=2.5)
-    assert [shipped.acknowledged for shipped in reports] == [START]
+    assert {shipped.acknowledged for shipped in reports} == {START}
+    assert reports[-1].exposed_bytes == len(WAL) and "takes no writes" in reports[-1].failed["s-beta"]
+    ages = [shipped.exposed_s for shipped in reports if shipped.exposed_s is not None]
+    assert ages == sorted(ages) and ages[-1] > 1
     assert set(server.acknowledged) == {START}
 
 
