@@ -8,6 +8,7 @@ import json
 
 HOST_TYPE = "local:index:Host"
 ZONE_TYPE = "local:index:Zone"
+BUCKET_TYPE = "local:index:Bucket"
 
 # What makes a host *this* host. A change of any of them means another host; the agent's version is not among them.
 HOST_IDENTITY = ("fleet", "site", "provider", "address", "agent_port", "host_dir", "fleet_ca_pem", "token")

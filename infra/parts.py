@@ -17,8 +17,21 @@ class ZoneParts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class BucketParts:
+    """The bucket at this provider's store. ``kind``: what the store is; ``access_key`` and ``secret_key`` are the
+    engine's secret values."""
+
+    name: str
+    kind: str
+    endpoint: str
+    region: str
+    access_key: Any
+    secret_key: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class SiteParts:
-    """One site: its host's bootstrap, its zone if this provider serves one.
+    """One site: its host's bootstrap, its zone if this provider serves one, its bucket if the site has a store.
 
     ``token`` is the bootstrap's one-time token once more, as the engine's secret value: components must hand this one
     on, so that state keeps it encrypted. ``bootstrap.token`` is empty.
@@ -27,3 +40,4 @@ class SiteParts:
     bootstrap: Bootstrap
     token: Any
     zone: ZoneParts | None
+    bucket: BucketParts | None = None

@@ -22,10 +22,12 @@ _BACKUPS_KEPT = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """``resources`` counts what a provider made (no stack, no components); ``salt`` opens its secrets."""
+    """``resources`` counts what a provider made (no stack, no components), ``types`` are theirs; ``salt`` opens its
+    secrets."""
 
     salt: str | None
     resources: int
+    types: frozenset[str]
     pending: tuple[str, ...]
     outputs: dict[str, Any]
 
@@ -50,9 +52,11 @@ def read(layout: Layout) -> Checkpoint | None:
     latest = content["checkpoint"].get("latest") or {}
     resources = latest.get("resources") or []
     root = next((item for item in resources if item["type"] == "pulumi:pulumi:Stack"), {})
+    made = [item for item in resources if item.get("custom") and not item["type"].startswith("pulumi:")]
     return Checkpoint(
         salt=((latest.get("secrets_providers") or {}).get("state") or {}).get("salt"),
-        resources=sum(1 for item in resources if item.get("custom") and not item["type"].startswith("pulumi:")),
+        resources=len(made),
+        types=frozenset(item["type"] for item in made),
         pending=tuple(item["resource"]["urn"] for item in latest.get("pending_operations") or ()),
         outputs=root.get("outputs") or {},
     )

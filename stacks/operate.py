@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from infra.names import BUCKET_TYPE
 from stacks import checkpoint, leftovers
 from stacks.engine import CommandLine, Ended, check, now
 from stacks.events import Seen
@@ -59,6 +60,9 @@ class Stack:
         self._layout.make()
         with held(self._layout, "up", self._request.asker, self._end):
             self._repair()
+            state = checkpoint.read(self._layout)
+            if self._request.before_store and (state is None or BUCKET_TYPE not in state.types):
+                self._request = self._request.without_bucket()
             seen = self._with_program("up", ["up", "--yes", "--skip-preview", "--refresh"])
             state = checkpoint.read(self._layout)
             checkpoint.prune(self._layout)

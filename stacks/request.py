@@ -18,7 +18,10 @@ class Asker(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """One call for one site. ``config`` may be seen, ``secrets`` and ``passphrase`` not: no repr shows them."""
+    """One call for one site. ``config`` may be seen, ``secrets`` and ``passphrase`` not: no repr shows them.
+
+    ``before_store``: the site's store may not run yet, so a bucket that is not there is left for a later ``up``.
+    """
 
     operation: str
     stack: str
@@ -30,6 +33,13 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     asker: Asker
     config: dict[str, str]
     secrets: dict[str, str]
+    before_store: bool = False
+
+    def without_bucket(self) -> Request:
+        """The same site before it has its bucket."""
+        config = {key: value for key, value in self.config.items() if not key.startswith(("bucket", "store"))}
+        secrets = {key: value for key, value in self.secrets.items() if not key.startswith("store")}
+        return msgspec.structs.replace(self, config=config, secrets=secrets)
 
     def __repr__(self) -> str:
         return f"Request(operation={self.operation!r}, stack={self.stack!r})"

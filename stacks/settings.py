@@ -5,7 +5,7 @@ from __future__ import annotations
 import pulumi
 
 from failover.model.bootstrap import Bootstrap
-from infra.parts import SiteParts, ZoneParts
+from infra.parts import BucketParts, SiteParts, ZoneParts
 
 
 def from_config(config: pulumi.Config) -> tuple[str, SiteParts]:
@@ -24,4 +24,19 @@ def from_config(config: pulumi.Config) -> tuple[str, SiteParts]:
     )
     zone = config.get("zone")
     parts = ZoneParts(name=zone, server=config.require("zoneServer")) if zone else None
-    return config.require("kind"), SiteParts(bootstrap=bootstrap, token=config.require_secret("token"), zone=parts)
+    site = SiteParts(bootstrap=bootstrap, token=config.require_secret("token"), zone=parts, bucket=_bucket(config))
+    return config.require("kind"), site
+
+
+def _bucket(config: pulumi.Config) -> BucketParts | None:
+    name = config.get("bucket")
+    if not name:
+        return None
+    return BucketParts(
+        name=name,
+        kind=config.require("storeKind"),
+        endpoint=config.require("storeEndpoint"),
+        region=config.require("storeRegion"),
+        access_key=config.require_secret("storeAccessKey"),
+        secret_key=config.require_secret("storeSecretKey"),
+    )

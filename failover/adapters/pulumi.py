@@ -86,6 +86,7 @@ class PulumiProvisioner:
             secrets=secrets,
             deadline_s=deadline_s,
             progress=progress,
+            before_store=request.before_store,
         )
 
 
@@ -109,6 +110,15 @@ def stack_configuration(request: SiteRequest) -> tuple[dict[str, str], dict[str,
     secrets = {"token": Secret(first.token)}
     if request.dns_api_key is not None:
         secrets["dnsApiKey"] = request.dns_api_key
+    if request.store is not None and request.store_key is not None:
+        store = request.store
+        config |= {
+            "bucket": store.bucket,
+            "storeKind": store.kind,
+            "storeEndpoint": store.endpoint,
+            "storeRegion": store.region,
+        }
+        secrets |= {"storeAccessKey": Secret(request.store_key.access_key), "storeSecretKey": request.store_key.secret}
     return config, secrets
 
 

@@ -78,6 +78,7 @@ class StackProcess:
         secrets: dict[str, Secret],
         deadline_s: float,
         progress: Callable[[StackProgress], None],
+        before_store: bool = False,
     ) -> bytes:
         """The result line. Raises what the port promises; ``OutcomeUnknown`` when the child died without a word."""
         request = msgspec.json.encode(
@@ -92,6 +93,7 @@ class StackProcess:
                 "asker": {"pid": os.getpid(), "start_ticks": _own_start_ticks()},
                 "config": config,
                 "secrets": {key: secret.reveal() for key, secret in secrets.items()},
+                "before_store": before_store,
             }
         )
         end = time.clock_gettime(time.CLOCK_BOOTTIME) + deadline_s + _GRACE_S

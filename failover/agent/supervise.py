@@ -91,6 +91,15 @@ def host_processes(host_dir: Path) -> set[int]:
     return {pid for pid in found if pid != os.getpid() and _start_ticks(pid) is not None}
 
 
+def _remove_sockets(host_dir: Path) -> None:
+    """What its services left outside the folder, as they said themselves in ``run/*.sockets``: nobody has them now."""
+    for listing in (host_dir / "run").glob("*.sockets"):
+        for line in listing.read_text().splitlines():
+            path = Path(line)
+            if path.is_socket():
+                path.unlink(missing_ok=True)
+
+
 def stop_host(host_dir: Path, *, timeout_s: float = 30.0) -> int:
     """Kill everything of the host and return when all of it is gone; the number of processes killed.
 
@@ -101,6 +110,7 @@ def stop_host(host_dir: Path, *, timeout_s: float = 30.0) -> int:
     while True:
         pids = host_processes(host_dir)
         if not pids:
+            _remove_sockets(host_dir)
             return len(killed)
         for number in (signal.SIGSTOP, signal.SIGKILL):
             for pid in pids:

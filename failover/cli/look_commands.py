@@ -35,7 +35,7 @@ def status(
     try:
         if watch:
             return _watch(wired, given)
-        verdict = judge(wired.fleet, inspect.look(wired))
+        verdict = _quick(wired)
     finally:
         wired.close()
     if given.json:
@@ -61,7 +61,12 @@ def check(
             raise UsageError(f"there is no site {site}", hint=f"sites: {names}")
         seen = inspect.look(wired)
         verdict = judge(
-            wired.fleet, seen, specs=inspect.wanted_specs(wired), names=inspect.names(wired, seen), site=site
+            wired.fleet,
+            seen,
+            specs=inspect.wanted_specs(wired),
+            names=inspect.names(wired, seen),
+            stores=inspect.stores(wired, seen),
+            site=site,
         )
     finally:
         wired.close()
@@ -76,10 +81,16 @@ def _show_check(verdict: Verdict, style: str) -> None:
         say(prometheus_text(verdict) if style == "prometheus" else nagios_text(verdict))
 
 
+def _quick(wired: Wired) -> Verdict:
+    """What one glance tells: agents, the record, which stores answer."""
+    seen = inspect.look(wired)
+    return judge(wired.fleet, seen, stores=inspect.stores(wired, seen))
+
+
 def _watch(wired: Wired, given: Options) -> int:
     with watched(colour=given.colour and not given.json) as show:
         while True:
-            verdict = judge(wired.fleet, inspect.look(wired))
+            verdict = _quick(wired)
             if given.json:
                 say_json(verdict.view)
             else:

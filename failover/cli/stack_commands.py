@@ -17,6 +17,7 @@ from failover.operations.verbs import DeployWish, DestroyWish
 from failover.operations.wired import Wired
 from failover.render.out import say, say_json
 from failover.render.text import previews_text
+from failover.trust.store_keys import create_store_keys
 
 app = typer.Typer(name="stacks", rich_markup_mode=None)
 
@@ -93,5 +94,8 @@ def _trust(given: Options, *, dry_run: bool) -> None:
     """A local fleet whose state folder was emptied by ``destroy`` gets new trust material; nothing is replaced."""
     wired = wire(given)
     folder = wired.state_dir / "trust"
-    if not dry_run and not folder.exists() and all(site.kind == "local" for site in wired.fleet.sites):
+    if folder.exists():
+        # Also for a dry run: the digest that is approved covers the key that a site's store will have.
+        create_store_keys(folder, wired.fleet.stores)
+    elif not dry_run and all(site.kind == "local" for site in wired.fleet.sites):
         make_trust(wired.fleet, folder)

@@ -38,6 +38,7 @@ from failover.ports.measure import Measure
 from failover.ports.provisioner import Provisioner
 from failover.ports.record import RecordStore
 from failover.ports.store import Store
+from failover.ports.store_look import StoreLook
 
 if TYPE_CHECKING:
     from failover.trust.signatures import Signer
@@ -63,6 +64,7 @@ def wire(options: Options) -> Wired:
         bootstrap=parts.bootstrap,
         measure=parts.measure,
         stores=parts.stores,
+        store_look=parts.store_look,
     )
     return Wired(fleet=fleet, fleet_path=path, state_dir=state_dir, makers=makers)
 
@@ -148,6 +150,12 @@ class _Parts:
 
         keys = require_store_keys(self._trust, self._fleet.stores, self.secrets())
         return tuple(S3Store(place, keys[place.name]) for place in self._fleet.stores)
+
+    def store_look(self) -> StoreLook:
+        """Plain HTTP: looking loads no client of S3."""
+        from failover.adapters.store_look import HttpStoreLook
+
+        return HttpStoreLook()
 
     def secrets(self) -> FleetSecrets:
         """From the trust folder."""

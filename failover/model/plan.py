@@ -22,6 +22,12 @@ class ApplyStack(Action, frozen=True, kw_only=True, tag="apply-stack"):
     site: str
 
 
+class ApplyBucket(Action, frozen=True, kw_only=True, tag="apply-bucket"):
+    """Run the site's stack once more, with the bucket in the store that runs there by now."""
+
+    site: str
+
+
 class DestroyStack(Action, frozen=True, kw_only=True, tag="destroy-stack"):
     """Remove everything the site's stack made."""
 
@@ -169,6 +175,7 @@ class ApplyDns(Action, frozen=True, kw_only=True, tag="apply-dns"):
 
 Actions = (
     ApplyStack
+    | ApplyBucket
     | DestroyStack
     | Enrol
     | PutSpec

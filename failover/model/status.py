@@ -87,6 +87,13 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     view: Status
 
 
+class StoreSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether one object store answered; ``error`` says why not, or why it was not asked."""
+
+    store: str
+    error: str = ""
+
+
 class NamesSeen(msgspec.Struct, frozen=True, kw_only=True):
     """What one authoritative server answered when asked directly, or why it did not."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from failover.engine.handler import Handlers
 from failover.model.plan import (
+    ApplyBucket,
     ApplyDns,
     ApplyStack,
     AwaitDrained,
@@ -42,6 +43,7 @@ from failover.operations.handlers_gates import (
     ReleaseGatesHandler,
 )
 from failover.operations.handlers_host import (
+    ApplyBucketHandler,
     ApplyStackHandler,
     CheckpointHandler,
     DestroyStackHandler,
@@ -63,6 +65,7 @@ def handlers(session: Session) -> Handlers:
     """One of each, sharing what the run learns."""
     return {
         ApplyStack: ApplyStackHandler(session),
+        ApplyBucket: ApplyBucketHandler(session),
         DestroyStack: DestroyStackHandler(session),
         Enrol: EnrolHandler(session),
         PutSpec: PutSpecHandler(session),

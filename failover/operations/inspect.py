@@ -15,7 +15,7 @@ from failover.model import record as record_values
 from failover.model.observation import AgentState, FleetSeen, SiteSeen
 from failover.model.ready import ready
 from failover.model.record import Record
-from failover.model.status import NamesSeen
+from failover.model.status import NamesSeen, StoreSeen
 from failover.model.units import site_of
 from failover.operations.wired import Wired
 from failover.planner.dns import primary_name, public_name
@@ -97,6 +97,28 @@ def names(wired: Wired, seen: FleetSeen | None = None, *, deadline_s: float = LO
         except FailoverError as error:
             found.append(NamesSeen(site=site, answers=None, error=str(error)))
     return tuple(found)
+
+
+def stores(wired: Wired, seen: FleetSeen, *, deadline_s: float = LOOK_S) -> tuple[StoreSeen, ...]:
+    """Which object stores answer, asked side by side. One at a site that ``seen`` shows to be gone is not called."""
+    places = wired.fleet.stores
+    if not places:
+        return ()
+    gone = gone_sites(wired.fleet, seen)
+    store_look = wired.store_look
+    with ThreadPoolExecutor(max_workers=len(places), thread_name_prefix="stores") as pool:
+        asked = {
+            place.name: pool.submit(store_look.silence, place, deadline_s=deadline_s)
+            for place in places
+            if place.site not in gone
+        }
+    return tuple(
+        StoreSeen(
+            store=place.name,
+            error=asked[place.name].result() if place.name in asked else f"not asked: {place.site} is gone",
+        )
+        for place in places
+    )
 
 
 def wanted_specs(wired: Wired) -> dict[str, str]:

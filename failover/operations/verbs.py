@@ -84,6 +84,7 @@ def decide(wired: Wired, wish: Wish, seen: FleetSeen) -> Plan | Refusal:
                 member=first_member(wired),
                 specs=wanted_specs(wired),
                 born_before=wired.born_marker.exists(),
+                keyless=tuple(store.name for store in fleet.stores if store.name not in wired.secrets.store_keys),
             )
             return deploy.plan(fleet, seen, ask)
         case DestroyWish():

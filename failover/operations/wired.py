@@ -21,6 +21,7 @@ from failover.ports.measure import Measure
 from failover.ports.provisioner import Provisioner
 from failover.ports.record import RecordStore
 from failover.ports.store import Store
+from failover.ports.store_look import StoreLook
 
 
 class Makers:
@@ -38,6 +39,7 @@ class Makers:
         bootstrap: Callable[[str], Bootstrap],
         measure: Callable[[], Measure],
         stores: Callable[[], tuple[Store, ...]],
+        store_look: Callable[[], StoreLook],
     ) -> None:
         self.hosts = hosts
         self.record = record
@@ -48,6 +50,7 @@ class Makers:
         self.bootstrap = bootstrap
         self.measure = measure
         self.stores = stores
+        self.store_look = store_look
 
 
 class Wired:
@@ -96,6 +99,11 @@ class Wired:
     def stores(self) -> tuple[Store, ...]:
         """The object stores, in the order of the fleet file. Whoever uses them closes them, in the loop that did."""
         return cast("tuple[Store, ...]", self._part("stores", self._makers.stores))
+
+    @property
+    def store_look(self) -> StoreLook:
+        """Whether a store answers at all."""
+        return cast(StoreLook, self._part("store_look", self._makers.store_look))
 
     @property
     def secrets(self) -> FleetSecrets:

@@ -12,9 +12,9 @@ from failover.model.finding import Finding, Severity
 from failover.model.fleet import Fleet, Role
 from failover.model.observation import AgentState, FleetSeen
 from failover.model.record import Record
-from failover.model.status import Figure, Level, NamesSeen, Status, Verdict
+from failover.model.status import Figure, Level, NamesSeen, Status, StoreSeen, Verdict
 from failover.model.units import site_of
-from failover.planner.check_parts import names_findings, site_findings, version_findings
+from failover.planner.check_parts import names_findings, site_findings, stores_findings, version_findings
 from failover.planner.promote import observers
 from failover.planner.status import record_status, site_status, unprotected_s
 from failover.planner.switchover_steps import is_protected
@@ -33,11 +33,13 @@ def judge(
     *,
     specs: dict[str, str] | None = None,
     names: tuple[NamesSeen, ...] = (),
+    stores: tuple[StoreSeen, ...] = (),
     site: str = "",
 ) -> Verdict:
-    """The fleet, or one ``site`` of it. ``specs``: wanted digests, ``names``: what DNS servers answered; both optional,
-    because the quick look of ``status`` does not ask."""
+    """The fleet, or one ``site`` of it. ``specs``: wanted digests, ``names``: what DNS servers answered, ``stores``:
+    which answered; all optional, because not every look asks for them."""
     found = tuple(_findings(fleet, seen, specs or {}, names))
+    found += tuple((_level(finding), finding) for finding in stores_findings(fleet, stores))
     if site:
         found = tuple((level, finding) for level, finding in found if finding.site in ("", site))
     level = max((level for level, _ in found), key=_RANK.__getitem__, default=Level.OK)

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from failover.model.finding import Finding
 from failover.model.fleet import Fleet, Site
 from failover.model.observation import AgentState, FleetSeen
-from failover.model.status import NamesSeen
+from failover.model.snapshot import QUORUM
+from failover.model.status import NamesSeen, StoreSeen
 from failover.model.version import VERSION
 from failover.planner.dns import wanted_names
 from failover.planner.preflight import error, warning
@@ -51,6 +52,20 @@ def version_findings(seen: FleetSeen) -> Iterator[Finding]:
         told = ", ".join(f"{site} {version}" for site, version in other.items())
         what = f"agents run another version than this command ({VERSION}): {told}"
         yield warning("versions-differ", what, "install one version everywhere; an agent's restart bounces nothing")
+
+
+def stores_findings(fleet: Fleet, stores: tuple[StoreSeen, ...]) -> Iterator[Finding]:
+    """A store that is silent takes nothing more in; with it goes what the fleet can lose."""
+    silent = {one.store: one.error for one in stores if one.error}
+    living = {place.provider for place in fleet.stores if place.name not in silent}
+    for place in fleet.stores:
+        if place.name not in silent:
+            continue
+        what = f"store {place.name} at provider {place.provider} does not answer: {silent[place.name]}"
+        if len(living) < QUORUM:
+            what += f"; {len(living)} of {QUORUM} providers take snapshots in"
+        hint = f"failover deploy {place.site}" if place.site else f"ask {place.provider}; failover status"
+        yield warning("store-silent", what, hint, site=place.site)
 
 
 def names_findings(fleet: Fleet, seen: FleetSeen, names: tuple[NamesSeen, ...]) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ from failover.model.finding import Finding
 from failover.model.fleet import PROMISE, Fleet, Role, Site
 from failover.model.observation import FleetSeen
 from failover.model.plan import (
+    ApplyBucket,
     ApplyStack,
     AwaitServing,
     CreateRecord,
@@ -25,6 +26,7 @@ from failover.model.plan import (
 from failover.model.units import MemberId, is_member_id, site_of
 from failover.planner import preflight
 from failover.planner.byhand import NOTHING, ByHand
+from failover.planner.deploy_store import bucket_steps, runs_store
 from failover.planner.dns_steps import dns_steps
 from failover.planner.switchover_steps import await_primary, protected
 
@@ -36,12 +38,13 @@ BIRTH_TIMEOUT_S = 90.0
 class DeployAsk(msgspec.Struct, frozen=True, kw_only=True):
     """``sites``: only these (empty: all). ``member``: the id that the first copy of a new fleet will have.
     ``specs``: digest of the HostSpec wanted at each site. ``born_before``: this operator's side once created the
-    fleet's record, so one that cannot be read is not one that never was."""
+    fleet's record, so one that cannot be read is not one that never was. ``keyless``: stores whose key is not here."""
 
     sites: tuple[str, ...] = ()
     member: MemberId
     specs: dict[str, str]
     born_before: bool = False
+    keyless: tuple[str, ...] = ()
 
 
 def plan(fleet: Fleet, seen: FleetSeen, ask: DeployAsk) -> Plan | Refusal:
@@ -67,7 +70,9 @@ def plan(fleet: Fleet, seen: FleetSeen, ask: DeployAsk) -> Plan | Refusal:
         )
     if not born:
         steps.append(_create(fleet, ask.member, after=_data_hosts(fleet, steps)))
-    steps.extend(_fleet_steps(fleet, chosen, primary, steps))
+    waits = _fleet_steps(fleet, chosen, primary, steps)
+    steps.extend(bucket_steps(fleet, chosen, steps))
+    steps.extend(waits)
     names = ", ".join(site.name for site in chosen)
     return Plan(
         verb="deploy",
@@ -87,6 +92,14 @@ def check(fleet: Fleet, seen: FleetSeen, ask: DeployAsk) -> tuple[Finding, ...]:
         for name in ask.sites
         if name not in names
     ]
+    found.extend(
+        preflight.error(
+            "store-key-missing",
+            f"no key here for store {name}",
+            f"put what its provider gave you into trust/store_access_key.{name} and trust/store_secret_key.{name}",
+        )
+        for name in ask.keyless
+    )
     if seen.record is None:
         found.extend(_copies_without_record(seen))
         if ask.sites and set(ask.sites) != set(names):
@@ -132,11 +145,12 @@ def _site_steps(fleet: Fleet, seen: FleetSeen, site: Site, digest: str) -> list[
     hand = ByHand(fleet)
     state = preflight.answers(seen, site.name)
     name = site.name
+    whole = state is not None and state.spec_digest == digest and runs_store(fleet, state)
     steps = [
         Step(
             id=f"stack-{name}",
-            title=f"Apply the stack of {name}",
-            action=ApplyStack(site=name),
+            title=f"Apply the stack of {name}" + (" with its bucket" if whole else ""),
+            action=ApplyBucket(site=name) if whole else ApplyStack(site=name),
             why="refresh first, so that what vanished is made again and nothing twice",
             site=name,
             timeout_s=STACK_TIMEOUT_S,

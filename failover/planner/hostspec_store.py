@@ -20,6 +20,16 @@ FOLDER = "store"
 NAME = "store"
 
 
+def store_sockets(site: Site) -> tuple[str, ...]:
+    """Where SeaweedFS listens besides, outside the host's folder whatever it is told: what a killed one leaves."""
+    ports = store_ports(site.address)
+    served = {"master": ports.master, "volume": ports.volume, "filer": ports.filer, "s3": ports.s3}
+    grpc = {"master": ports.master_grpc, "volume": ports.volume_grpc, "filer": ports.filer_grpc, "s3": ports.s3_grpc}
+    names = [f"{name}-{number}" for name, number in served.items()]
+    names += [f"{name}-grpc-{number}" for name, number in grpc.items()]
+    return tuple(f"/tmp/seaweedfs-{name}.sock" for name in names)
+
+
 def store_service(site: Site, kind: StoreKind, key: StoreKey) -> ServiceSpec:
     """The store at ``site``. Raises ``ConfigError`` for what is no process of a local site."""
     if site.kind != LOCAL:
@@ -57,6 +67,9 @@ def _seaweedfs(site: Site, key: StoreKey) -> ServiceSpec:
         "s3.port.grpc": str(ports.s3_grpc),
         "s3.port.iceberg": "0",
         "s3.port.lance": "0",
+        # A bucket is made by deploy, and one that holds anything is nobody's to remove.
+        "s3.autoCreateBucket": "false",
+        "s3.allowDeleteBucketNotEmpty": "false",
         "s3.config": "{host}/" + f"{FOLDER}/keys.json",
     }
     return ServiceSpec(
@@ -68,6 +81,7 @@ def _seaweedfs(site: Site, key: StoreKey) -> ServiceSpec:
             File(path=f"{FOLDER}/keys.json", text=json.dumps(identities, sort_keys=True)),
             # It wants its folder to be there.
             File(path=f"{FOLDER}/data/.keep", text=""),
+            File(path=f"run/{NAME}.sockets", text="".join(f"{path}\n" for path in store_sockets(site))),
         ),
         ready=Ready(address=site.address, port=ports.s3),
     )

@@ -10,7 +10,8 @@ import msgspec
 from failover.model.bootstrap import Bootstrap
 from failover.model.fleet import Site
 from failover.model.outputs import SiteOutputs
-from failover.model.secret import Secret
+from failover.model.secret import Secret, StoreKey
+from failover.model.stores import StorePlace
 
 
 class ResourceChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,12 +45,19 @@ class StackProgress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SiteRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything one site's program needs. ``secrets`` become secret stack configuration, never plain state."""
+    """Everything one site's program needs. ``secrets`` become secret stack configuration, never plain state.
+
+    ``store``: the one that the site runs, whose bucket belongs to its stack. ``before_store``: it may not run yet; a
+    bucket that was never made is left for a later ``up``.
+    """
 
     site: Site
     bootstrap: Bootstrap
     zone: str
     dns_api_key: Secret | None
+    store: StorePlace | None = None
+    store_key: StoreKey | None = None
+    before_store: bool = False
 
 
 class StackResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pulumi
 
+from infra.local.bucket import Bucket
 from infra.local.dns import Zone
 from infra.local.hosts import Host
 from infra.parts import SiteParts
 
 
 class LocalSite(pulumi.ComponentResource):
-    """Host, and Zone where this provider serves DNS. ``outputs`` holds the fields of ``SiteOutputs``."""
+    """Host, Zone where this provider serves DNS, Bucket where the site has a store. ``outputs`` holds the fields of
+    ``SiteOutputs``."""
 
     def __init__(self, name: str, parts: SiteParts, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("failover:local:Site", name, None, opts)
@@ -18,6 +20,8 @@ class LocalSite(pulumi.ComponentResource):
         host = Host(name, parts, below)
         if parts.zone is not None:
             Zone(f"{name}-zone", parts, parts.zone, pulumi.ResourceOptions(parent=self, depends_on=[host]))
+        if parts.bucket is not None:
+            Bucket(f"{name}-bucket", parts, parts.bucket, pulumi.ResourceOptions(parent=self, depends_on=[host]))
         self.outputs: dict[str, pulumi.Input[object]] = {
             "site": parts.bootstrap.site,
             "provider": parts.bootstrap.provider,

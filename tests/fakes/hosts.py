@@ -28,6 +28,7 @@ from failover.model.observation import (
 from failover.model.record import Record, Timeline
 from failover.model.secret import Secret
 from failover.model.spec import HostSpec
+from failover.model.stores import StoreKind, StorePlace
 from failover.model.units import MemberId, site_of
 from failover.model.version import VERSION
 from failover.ports.record import Lease, RecordStore
@@ -71,6 +72,17 @@ def plain_fleet() -> Fleet:
     )  # fmt: skip
     app = msgspec.structs.replace(declared.app, promise=AppClass.G3, services=(web, worker, hooked))
     return msgspec.structs.replace(declared, app=app)
+
+
+def with_stores() -> Fleet:
+    """``fleet()`` with a store at each data site."""
+
+    def store(name: str, kind: StoreKind, site: str) -> StorePlace:
+        return StorePlace(name=name, provider=name, kind=kind, endpoint=f"http://{site}:1", bucket="demo", site=site)
+
+    return msgspec.structs.replace(
+        fleet(), stores=(store("north", "seaweedfs", "alpha"), store("south", "rclone", "beta"))
+    )
 
 
 def record(

@@ -90,6 +90,8 @@ def _wanted(request: SiteRequest) -> dict[str, Facts]:
     wanted = {f"Host {name}": host}
     if request.site.dns:
         wanted[f"Zone {name}-zone"] = host | {"zone": request.zone}
+    if request.store is not None and not request.before_store:
+        wanted[f"Bucket {name}-bucket"] = {"bucket": request.store.bucket, "endpoint": request.store.endpoint}
     return wanted
 
 

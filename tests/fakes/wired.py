@@ -120,6 +120,7 @@ def memory(folder: Path, value: Record | None = None, *, declared: Fleet | None 
         bootstrap=bootstrap_of,
         measure=never,
         stores=never,
+        store_look=never,
     )
     wired = Wired(fleet=declared, fleet_path=folder / "fleet.yaml", state_dir=folder / ".failover", makers=makers)
     return Memory(wired=wired, hosts=hosts, store=store, journal=journal, names=names)

@@ -7,9 +7,20 @@ import pytest
 
 from failover.model.observation import FleetSeen, GateFacts, ServiceFacts
 from failover.model.record import Move
-from failover.model.status import Level, NamesSeen
+from failover.model.status import Level, NamesSeen, StoreSeen
 from failover.planner.check import judge
-from tests.fakes.hosts import ALPHA, BETA, agent, fleet, nothing_seen, record, seen, suspects, with_database
+from tests.fakes.hosts import (
+    ALPHA,
+    BETA,
+    agent,
+    fleet,
+    nothing_seen,
+    record,
+    seen,
+    suspects,
+    with_database,
+    with_stores,
+)
 
 WRONG_NAMES = NamesSeen(site="beta", answers={"www.social.test": ("127.9.9.9",)})
 RIGHT_NAMES = NamesSeen(
@@ -101,6 +112,20 @@ def test_names() -> None:
     assert (wrong.level, wrong.findings[0].code) == (Level.CRITICAL, "dns-stale")
     silent = judge(fleet(), seen(), names=(NamesSeen(site="beta", answers=None, error="no answer"),))
     assert (silent.level, silent.findings[0].code) == (Level.WARNING, "dns-silent")
+
+
+def test_a_silent_store_is_told_with_its_provider_and_what_is_left() -> None:
+    declared = with_stores()
+    assert judge(declared, seen(), stores=(StoreSeen(store="north"), StoreSeen(store="south"))).level is Level.OK
+    refused = StoreSeen(store="south", error="connection refused")
+    one = judge(declared, seen(), stores=(StoreSeen(store="north"), refused))
+    assert (one.level, [finding.code for finding in one.findings]) == (Level.WARNING, ["store-silent"])
+    assert "store south at provider south" in one.summary and "1 of 2 providers" in one.summary
+    assert one.findings[0].hint == "failover deploy beta"
+    third = msgspec.structs.replace(declared.stores[0], name="cold", provider="east", site="")
+    more = msgspec.structs.replace(declared, stores=(*declared.stores, third))
+    enough = judge(more, seen(), stores=(refused,))
+    assert enough.level is Level.WARNING and "providers take" not in enough.summary
 
 
 def test_one_site_alone_hears_nothing_of_the_others() -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
-from failover.model.observation import FleetSeen
-from failover.model.plan import AwaitPrimary, CreateRecord, Plan, Refusal
+from failover.model.observation import FleetSeen, ServiceFacts
+from failover.model.plan import ApplyBucket, ApplyStack, AwaitPrimary, CreateRecord, Plan, Refusal
 from failover.planner import deploy, destroy
 from failover.planner.deploy import DeployAsk
 from failover.planner.destroy import DestroyAsk
-from tests.fakes.hosts import ALPHA, BETA, agent, fleet, nothing_seen, record, seen, with_database
+from tests.fakes.hosts import ALPHA, BETA, agent, fleet, nothing_seen, record, seen, with_database, with_stores
 
 SPECS = {name: f"digest-{name}" for name in ("alpha", "beta", "gamma")}
 STACKS = ["stack-alpha", "stack-beta", "stack-gamma"]
@@ -48,6 +48,41 @@ def test_a_new_fleet_is_born() -> None:
 
 def test_nothing_but_stacks_is_sent_to_a_fleet_that_is_as_declared() -> None:
     assert [name for name in ids(plan_of(seen())) if name.startswith(("stack", "enrol", "spec", "record"))] == STACKS
+
+
+def test_a_bucket_is_made_once_its_store_runs_and_nobody_waits_for_it() -> None:
+    born = deploy.plan(with_stores(), nothing_seen(), ask())
+    assert isinstance(born, Plan)
+    buckets = {step.id: step for step in born.steps if isinstance(step.action, ApplyBucket)}
+    assert {name: step.after for name, step in buckets.items()} == {
+        "bucket-alpha": ("spec-alpha",),
+        "bucket-beta": ("spec-beta",),
+    }
+    assert not [step for step in born.steps if set(step.after) & set(buckets)]
+    without = plan_of(nothing_seen())
+    assert [name for name in ids(born) if name not in buckets] == ids(without)
+
+
+def test_a_site_whose_store_runs_has_one_run_of_its_stack() -> None:
+    running = (ServiceFacts(name="store", state="running"),)
+    look = seen(alpha=msgspec.structs.replace(agent("alpha", record()), services=running))
+    found = deploy.plan(with_stores(), look, ask())
+    assert isinstance(found, Plan)
+    actions = {step.id: type(step.action) for step in found.steps if step.id.startswith(("stack", "bucket"))}
+    assert actions == {
+        "stack-alpha": ApplyBucket,
+        "stack-beta": ApplyStack,
+        "stack-gamma": ApplyStack,
+        "bucket-beta": ApplyBucket,
+    }
+
+
+def test_a_store_without_a_key_is_refused_before_anything_is_made() -> None:
+    found = deploy.plan(with_stores(), nothing_seen(), ask(keyless=("south",)))
+    assert isinstance(found, Refusal)
+    assert [(finding.code, "store_secret_key.south" in finding.hint) for finding in found.findings] == [
+        ("store-key-missing", True)
+    ]
 
 
 def test_only_a_differing_spec_is_sent() -> None:
