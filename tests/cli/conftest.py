@@ -12,7 +12,7 @@ import pytest
 from failover.cli.app import main
 from failover.model.observation import ServiceFacts
 from tests.cli.golden import plain
-from tests.fakes.hosts import plain_fleet
+from tests.fakes.hosts import plain_fleet, with_stores
 from tests.fakes.wired import Memory, memory
 
 MODULES = (
@@ -47,6 +47,12 @@ def _behind(found: Memory, monkeypatch: pytest.MonkeyPatch) -> Memory:
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Memory:
     """A settled fleet in memory, behind every command."""
     return _behind(memory(tmp_path), monkeypatch)
+
+
+@pytest.fixture
+def stores_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Memory:
+    """The same with a store at each data site."""
+    return _behind(memory(tmp_path, declared=with_stores()), monkeypatch)
 
 
 @pytest.fixture

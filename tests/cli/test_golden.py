@@ -72,6 +72,23 @@ def test_golden(name: str, failover: Failover, world: Memory) -> None:
     same(name, failover(*CALLS[name]).text())
 
 
+def test_a_silent_store_is_told_by_status_and_check(failover: Failover, stores_world: Memory) -> None:
+    assert failover("check").status == 0
+    stores_world.store_looks.silent["north"] = "Connection refused"
+    same("status-store-silent", failover("status").text())
+    same("check-store-silent", failover("check").text())
+
+
+def test_deploy_tells_of_its_buckets(failover: Failover, stores_world: Memory) -> None:
+    same("deploy-dry-run-stores", failover("deploy", "--dry-run", "--format", "markdown").text())
+    held = dict(stores_world.wired.secrets.store_keys)
+    stores_world.wired.secrets.store_keys.clear()
+    try:
+        same("deploy-no-store-key", failover("deploy", "--dry-run").text())
+    finally:
+        stores_world.wired.secrets.store_keys.update(held)
+
+
 USAGE = [[], ["--help"], ["drill", "--help"], ["journal", "--help"], ["nope"], ["switchover"]]
 
 

@@ -10,7 +10,8 @@ from failover.model.bootstrap import Bootstrap
 from failover.model.fleet import Fleet
 from failover.model.record import Record
 from failover.model.run_report import Progress
-from failover.model.secret import FleetSecrets, Secret
+from failover.model.secret import FleetSecrets, Secret, StoreKey
+from failover.model.stores import StorePlace
 from failover.operations.watch import Watch
 from failover.operations.wired import Makers, Wired
 from failover.planner.dns import primary_name, public_name
@@ -28,6 +29,7 @@ SECRETS = FleetSecrets(
     dns_api_keys={"alpha": Secret("a"), "beta": Secret("b")},
     bootstrap_tokens={"alpha": Secret("ta"), "beta": Secret("tb"), "gamma": Secret("tg")},
     pulumi_passphrase=Secret("p"),
+    store_keys={name: StoreKey(access_key=name, secret=Secret(f"s-{name}")) for name in ("north", "south")},
 )
 
 
@@ -58,6 +60,16 @@ class Names:
 
 
 @dataclass
+class StoreLooks:
+    """``StoreLook``: why the stores named in ``silent`` do not answer; the others do."""
+
+    silent: dict[str, str] = field(default_factory=dict)
+
+    def silence(self, place: StorePlace, *, deadline_s: float) -> str:
+        return self.silent.get(place.name, "")
+
+
+@dataclass
 class Memory:
     """One fleet in memory; ``wired`` is what operations get."""
 
@@ -66,6 +78,7 @@ class Memory:
     store: MemoryRecordStore
     journal: MemoryJournal
     names: Names
+    store_looks: StoreLooks = field(default_factory=StoreLooks)
     told: list[Progress] = field(default_factory=list)
 
     @property
@@ -109,7 +122,7 @@ def memory(folder: Path, value: Record | None = None, *, declared: Fleet | None 
     def never(*_: object) -> object:
         raise Unreachable("no database in this test")
 
-    provisioner = MemoryProvisioner()
+    provisioner, looks = MemoryProvisioner(), StoreLooks()
     makers = Makers(
         hosts=lambda: hosts,
         record=lambda: store,
@@ -120,7 +133,7 @@ def memory(folder: Path, value: Record | None = None, *, declared: Fleet | None 
         bootstrap=bootstrap_of,
         measure=never,
         stores=never,
-        store_look=never,
+        store_look=lambda: looks,
     )
     wired = Wired(fleet=declared, fleet_path=folder / "fleet.yaml", state_dir=folder / ".failover", makers=makers)
-    return Memory(wired=wired, hosts=hosts, store=store, journal=journal, names=names)
+    return Memory(wired=wired, hosts=hosts, store=store, journal=journal, names=names, store_looks=looks)

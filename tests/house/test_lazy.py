@@ -60,6 +60,18 @@ def test_status_without_a_fleet_loads_nothing_heavy(tmp_path_factory: pytest.Tem
     assert not modules & HEAVY
 
 
+def test_a_look_at_a_fleet_with_stores_loads_no_client_of_theirs(tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.mktemp("stores") / "fleet.yaml"
+    status, _ = loaded(RUN.format(argv=["failover", "--fleet", str(path), "init", "--local", "--stores"]))
+    assert status == "0"
+    looks = "import sys, pathlib\nfrom failover.config.fleet import load_fleet\n"
+    looks += "from failover.adapters.store_look import HttpStoreLook\nfrom failover.planner.check import judge\n"
+    looks += f"for place in load_fleet(pathlib.Path({str(path)!r})).stores:\n"
+    looks += "    assert HttpStoreLook().silence(place, deadline_s=1)\n"
+    _, modules = loaded(looks + "print('LOADED', 0, *{name.partition('.')[0] for name in sys.modules})")
+    assert not modules & HEAVY
+
+
 def test_what_status_is_made_of_loads_nothing_heavy() -> None:
     code = "import sys, failover.operations.inspect, failover.cli.wiring\n"
     _, modules = loaded(code + "print('LOADED', 0, *{name.partition('.')[0] for name in sys.modules})")
