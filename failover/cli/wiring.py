@@ -27,6 +27,7 @@ from failover.model.bootstrap import Bootstrap
 from failover.model.fleet import Fleet
 from failover.model.ready import ready
 from failover.model.secret import FleetSecrets, Secret
+from failover.model.stores import StorePlace
 from failover.model.version import VERSION
 from failover.operations.wired import Makers, Wired
 from failover.planner.hostspec import record_endpoints
@@ -38,6 +39,7 @@ from failover.ports.measure import Measure
 from failover.ports.provisioner import Provisioner
 from failover.ports.record import RecordStore
 from failover.ports.store import Store
+from failover.ports.store_bucket import StoreBucket
 from failover.ports.store_look import StoreLook
 
 if TYPE_CHECKING:
@@ -65,6 +67,7 @@ def wire(options: Options) -> Wired:
         measure=parts.measure,
         stores=parts.stores,
         store_look=parts.store_look,
+        bucket=parts.bucket,
     )
     return Wired(fleet=fleet, fleet_path=path, state_dir=state_dir, makers=makers)
 
@@ -156,6 +159,14 @@ class _Parts:
         from failover.adapters.store_look import HttpStoreLook
 
         return HttpStoreLook()
+
+    def bucket(self, place: StorePlace, deadline_s: float) -> StoreBucket:
+        """Control calls of a provider's own store."""
+        from failover.adapters.store_s3_bucket import S3Bucket
+        from failover.trust.store_keys import require_store_keys
+
+        key = require_store_keys(self._trust, (place,), self.secrets())[place.name]
+        return S3Bucket(place, key, deadline_s=deadline_s)
 
     def secrets(self) -> FleetSecrets:
         """From the trust folder."""

@@ -28,6 +28,12 @@ class ApplyBucket(Action, frozen=True, kw_only=True, tag="apply-bucket"):
     site: str
 
 
+class EnsureBucket(Action, frozen=True, kw_only=True, tag="ensure-bucket"):
+    """The bucket of a store that is its provider's own is there and ours."""
+
+    store: str
+
+
 class DestroyStack(Action, frozen=True, kw_only=True, tag="destroy-stack"):
     """Remove everything the site's stack made."""
 
@@ -176,6 +182,7 @@ class ApplyDns(Action, frozen=True, kw_only=True, tag="apply-dns"):
 Actions = (
     ApplyStack
     | ApplyBucket
+    | EnsureBucket
     | DestroyStack
     | Enrol
     | PutSpec

@@ -20,6 +20,7 @@ from failover.model.plan import (
     CreateRecord,
     DestroyStack,
     Enrol,
+    EnsureBucket,
     HoldGates,
     Migrate,
     PutSpec,
@@ -43,7 +44,6 @@ from failover.operations.handlers_gates import (
     ReleaseGatesHandler,
 )
 from failover.operations.handlers_host import (
-    ApplyBucketHandler,
     ApplyStackHandler,
     CheckpointHandler,
     DestroyStackHandler,
@@ -58,6 +58,7 @@ from failover.operations.handlers_record import (
     CreateRecordHandler,
 )
 from failover.operations.handlers_rejoin import AwaitRejoinedHandler, ReleaseQuarantineHandler
+from failover.operations.handlers_store import ApplyBucketHandler, EnsureBucketHandler
 from failover.operations.session import Session
 
 
@@ -66,6 +67,7 @@ def handlers(session: Session) -> Handlers:
     return {
         ApplyStack: ApplyStackHandler(session),
         ApplyBucket: ApplyBucketHandler(session),
+        EnsureBucket: EnsureBucketHandler(session),
         DestroyStack: DestroyStackHandler(session),
         Enrol: EnrolHandler(session),
         PutSpec: PutSpecHandler(session),

@@ -10,7 +10,7 @@ from typing import ClassVar, TypeVar
 
 from failover.engine.handler import Context, Looked, See
 from failover.errors import OutcomeUnknown, ProviderRefuses, Refused, Unreachable
-from failover.model.plan import ApplyBucket, ApplyStack, Checkpoint, DestroyStack, Enrol, Migrate, PutSpec
+from failover.model.plan import ApplyStack, Checkpoint, DestroyStack, Enrol, Migrate, PutSpec
 from failover.operations.session import CALL_S, Session, within
 from failover.operations.stack_request import site_request
 from failover.planner.hostspec import host_spec
@@ -62,34 +62,6 @@ class ApplyStackHandler:
         """Refresh and up. The site's store may not run yet."""
         request = site_request(self._session.wired, action.site, before_store=True)
         provisioner, progress = self._session.wired.provisioner, self._session.progress
-        result = self._stacks.call(
-            action.site, context, lambda: provisioner.up(request, progress=progress, deadline_s=context.left_s)
-        )
-        return "unchanged" if result.changed == 0 else f"{result.changed} resources changed"
-
-
-class ApplyBucketHandler:
-    """One site's stack with its bucket, once the store there answers."""
-
-    repeatable: ClassVar[bool] = True
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._stacks = Stacks()
-
-    def look(self, action: ApplyBucket, context: Context) -> Looked:
-        """Done once ``up`` came back, which looks for the bucket itself."""
-        return Looked(see=See.DONE if context.performed else See.NOT_DONE, detail="")
-
-    def perform(self, action: ApplyBucket, context: Context) -> str:
-        """Refresh and up, not before somebody answers at the store: the engine would only fail, and slowly."""
-        wired = self._session.wired
-        request = site_request(wired, action.site)
-        if request.store is not None:
-            silence = wired.store_look.silence(request.store, deadline_s=within(context, CALL_S))
-            if silence:
-                raise Unreachable(f"store {request.store.name} does not answer: {silence}", where=action.site)
-        provisioner, progress = wired.provisioner, self._session.progress
         result = self._stacks.call(
             action.site, context, lambda: provisioner.up(request, progress=progress, deadline_s=context.left_s)
         )

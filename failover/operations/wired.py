@@ -14,6 +14,7 @@ from typing import Any, cast
 from failover.model.bootstrap import Bootstrap
 from failover.model.fleet import Fleet
 from failover.model.secret import FleetSecrets
+from failover.model.stores import StorePlace
 from failover.ports.dns import DnsProvider
 from failover.ports.hosts import Hosts
 from failover.ports.journal import Journal
@@ -21,6 +22,7 @@ from failover.ports.measure import Measure
 from failover.ports.provisioner import Provisioner
 from failover.ports.record import RecordStore
 from failover.ports.store import Store
+from failover.ports.store_bucket import StoreBucket
 from failover.ports.store_look import StoreLook
 
 
@@ -40,6 +42,7 @@ class Makers:
         measure: Callable[[], Measure],
         stores: Callable[[], tuple[Store, ...]],
         store_look: Callable[[], StoreLook],
+        bucket: Callable[[StorePlace, float], StoreBucket],
     ) -> None:
         self.hosts = hosts
         self.record = record
@@ -51,6 +54,7 @@ class Makers:
         self.measure = measure
         self.stores = stores
         self.store_look = store_look
+        self.bucket = bucket
 
 
 class Wired:
@@ -113,6 +117,10 @@ class Wired:
     def bootstrap(self, site: str) -> Bootstrap:
         """What Pulumi hands the site's new host."""
         return self._makers.bootstrap(site)
+
+    def bucket(self, place: StorePlace, *, deadline_s: float) -> StoreBucket:
+        """The bucket of a store; whoever asks for it closes it."""
+        return self._makers.bucket(place, deadline_s)
 
     @property
     def born_marker(self) -> Path:

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from failover.model.fleet import Fleet, Site
 from failover.model.observation import AgentState
-from failover.model.plan import ApplyBucket, Step
+from failover.model.plan import ApplyBucket, EnsureBucket, Step
+from failover.model.stores import StorePlace
 from failover.planner.byhand import ByHand
 from failover.planner.hostspec_store import NAME
 
@@ -23,7 +24,8 @@ def runs_store(fleet: Fleet, state: AgentState) -> bool:
 
 
 def bucket_steps(fleet: Fleet, chosen: Sequence[Site], before: Sequence[Step]) -> list[Step]:
-    """One per chosen site with a store whose stack does not run whole already, after that site's own steps."""
+    """One per chosen site with a store whose stack does not run whole already, after that site's own steps; and with
+    all sites chosen, one per store that is its provider's own."""
     hand, steps = ByHand(fleet), []
     for site in chosen:
         own = [step for step in before if step.lane == site.name]
@@ -45,4 +47,21 @@ def bucket_steps(fleet: Fleet, chosen: Sequence[Site], before: Sequence[Step]) -
                 back="# an empty bucket does no harm",
             )
         )
+    if len(chosen) == len(fleet.sites):
+        steps.extend(_provider_bucket(store) for store in fleet.stores if not store.site)
     return steps
+
+
+def _provider_bucket(store: StorePlace) -> Step:
+    asked = f"aws s3api --endpoint-url {store.endpoint} --region {store.region}"
+    return Step(
+        id=f"bucket-of-{store.name}",
+        title=f"Make the bucket {store.bucket} at {store.provider}",
+        action=EnsureBucket(store=store.name),
+        why="the store is the provider's own; a bucket of ours that is there stays as it is",
+        timeout_s=STORE_TIMEOUT_S,
+        lane=f"bucket-of-{store.name}",
+        command=f"{asked} create-bucket --bucket {store.bucket}",
+        check=f"{asked} list-buckets",
+        back="# an empty bucket does no harm",
+    )

@@ -38,7 +38,7 @@ class MemoryProvisioner:
             for change in changes:
                 for phase in ("started", "done"):
                     progress(_progress(site.name, change, phase))
-            wanted = _wanted(request)
+            wanted = _wanted(request, self.made.get(site.name, {}))
             self.made[site.name], self.there[site.name] = dict(wanted), dict(wanted)
             self.exports[site.name] = SiteOutputs(
                 site=site.name,
@@ -76,7 +76,7 @@ class MemoryProvisioner:
         name = request.site.name
         there = {key: value for key, value in self.made.get(name, {}).items() if key in self.there.get(name, {})}
         found = []
-        for resource, wanted in _wanted(request).items():
+        for resource, wanted in _wanted(request, self.made.get(name, {})).items():
             had = there.get(resource)
             fields = tuple(sorted(key for key in wanted if had is not None and had[key] != wanted[key]))
             operation = "create" if had is None else "replace" if fields else "same"
@@ -84,14 +84,15 @@ class MemoryProvisioner:
         return tuple(found)
 
 
-def _wanted(request: SiteRequest) -> dict[str, Facts]:
+def _wanted(request: SiteRequest, made: dict[str, Facts]) -> dict[str, Facts]:
     first, name = request.bootstrap, request.site.name
+    bucket = f"Bucket {name}-bucket"
     host: Facts = {"address": first.address, "agentPort": first.agent_port, "hostDir": first.host_dir}
     wanted = {f"Host {name}": host}
     if request.site.dns:
         wanted[f"Zone {name}-zone"] = host | {"zone": request.zone}
-    if request.store is not None and not request.before_store:
-        wanted[f"Bucket {name}-bucket"] = {"bucket": request.store.bucket, "endpoint": request.store.endpoint}
+    if request.store is not None and not (request.before_store and bucket not in made):
+        wanted[bucket] = {"bucket": request.store.bucket, "endpoint": request.store.endpoint}
     return wanted
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from failover.errors import Unreachable
+from failover.errors import Denied, Unreachable
 from failover.model.bootstrap import Bootstrap
 from failover.model.fleet import Fleet
 from failover.model.record import Record
@@ -70,6 +70,30 @@ class StoreLooks:
 
 
 @dataclass
+class Buckets:
+    """``StoreBucket`` of any store: ``ours`` are there, ``theirs`` belong to somebody else."""
+
+    ours: set[str] = field(default_factory=set)
+    theirs: set[str] = field(default_factory=set)
+    open: int = 0
+    _name: str = ""
+
+    def of(self, place: StorePlace, _deadline_s: float) -> Buckets:
+        self.open, self._name = self.open + 1, place.bucket
+        return self
+
+    def ensure(self, *, lock_days: int | None = None) -> bool:
+        if self._name in self.theirs:
+            raise Denied(f"the bucket {self._name} belongs to somebody else", where="a store")
+        made = self._name not in self.ours
+        self.ours.add(self._name)
+        return made
+
+    def close(self) -> None:
+        self.open -= 1
+
+
+@dataclass
 class Memory:
     """One fleet in memory; ``wired`` is what operations get."""
 
@@ -79,6 +103,7 @@ class Memory:
     journal: MemoryJournal
     names: Names
     store_looks: StoreLooks = field(default_factory=StoreLooks)
+    buckets: Buckets = field(default_factory=Buckets)
     told: list[Progress] = field(default_factory=list)
 
     @property
@@ -122,7 +147,7 @@ def memory(folder: Path, value: Record | None = None, *, declared: Fleet | None 
     def never(*_: object) -> object:
         raise Unreachable("no database in this test")
 
-    provisioner, looks = MemoryProvisioner(), StoreLooks()
+    provisioner, looks, buckets = MemoryProvisioner(), StoreLooks(), Buckets()
     makers = Makers(
         hosts=lambda: hosts,
         record=lambda: store,
@@ -134,6 +159,9 @@ def memory(folder: Path, value: Record | None = None, *, declared: Fleet | None 
         measure=never,
         stores=never,
         store_look=lambda: looks,
+        bucket=buckets.of,
     )
     wired = Wired(fleet=declared, fleet_path=folder / "fleet.yaml", state_dir=folder / ".failover", makers=makers)
-    return Memory(wired=wired, hosts=hosts, store=store, journal=journal, names=names, store_looks=looks)
+    return Memory(
+        wired=wired, hosts=hosts, store=store, journal=journal, names=names, store_looks=looks, buckets=buckets
+    )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from failover.model.observation import FleetSeen, ServiceFacts
-from failover.model.plan import ApplyBucket, ApplyStack, AwaitPrimary, CreateRecord, Plan, Refusal
+from failover.model.plan import ApplyBucket, ApplyStack, AwaitPrimary, CreateRecord, EnsureBucket, Plan, Refusal
+from failover.model.stores import StorePlace
 from failover.planner import deploy, destroy
 from failover.planner.deploy import DeployAsk
 from failover.planner.destroy import DestroyAsk
@@ -61,6 +62,19 @@ def test_a_bucket_is_made_once_its_store_runs_and_nobody_waits_for_it() -> None:
     assert not [step for step in born.steps if set(step.after) & set(buckets)]
     without = plan_of(nothing_seen())
     assert [name for name in ids(born) if name not in buckets] == ids(without)
+
+
+def test_a_providers_own_bucket_is_asked_for_by_a_deploy_of_everything_only() -> None:
+    own = StorePlace(name="alpha", provider="east", kind="s3", endpoint="https://s3.east", bucket="cold")
+    declared = msgspec.structs.replace(with_stores(), stores=(*with_stores().stores, own))
+    found = deploy.plan(declared, nothing_seen(), ask())
+    assert isinstance(found, Plan)
+    (step,) = (step for step in found.steps if isinstance(step.action, EnsureBucket))
+    assert (step.action.store, step.after, step.site) == ("alpha", (), "")
+    assert len({one.id for one in found.steps}) == len(found.steps), "a store may be called as a site is"
+    part = deploy.plan(declared, seen(), ask(sites=("alpha",)))
+    assert isinstance(part, Plan)
+    assert not [step for step in part.steps if isinstance(step.action, EnsureBucket)]
 
 
 def test_a_site_whose_store_runs_has_one_run_of_its_stack() -> None:
