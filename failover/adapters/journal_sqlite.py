@@ -67,7 +67,7 @@ class SqliteJournal:
     def begin(self, *, plan: Plan, owner: Owner, lease_token: str) -> Claim:
         """See the port."""
         now = self._now()
-        run = f"{now.astimezone(UTC):%Y%m%dT%H%M%S}-{plan.verb}-{self._suffix()}"
+        run = f"{now.astimezone(UTC):%Y%m%dT%H%M%S}-{plan.verb.replace(' ', '-')}-{self._suffix()}"
         content = msgspec.json.encode(plan)
         with self._change() as connection:
             connection.execute(

@@ -100,7 +100,12 @@ def access_rules(spec: DatabaseSpec, *, addresses: Iterable[str]) -> str:
 
 def pass_lines(spec: DatabaseSpec) -> str:
     """The password file of this host's own PostgreSQL programs."""
-    return f"*:*:*:{REPLICATION_ROLE}:{spec.replication_password}\n*:*:*:{KEEPER_ROLE}:{spec.keeper_password}\n"
+    return pass_line(REPLICATION_ROLE, spec.replication_password) + pass_line(KEEPER_ROLE, spec.keeper_password)
+
+
+def pass_line(role: str, password: str) -> str:
+    """One role's line of a password file, for every server."""
+    return f"*:*:*:{role}:{password}\n"
 
 
 def first_statements(spec: DatabaseSpec) -> str:

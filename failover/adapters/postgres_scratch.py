@@ -8,6 +8,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 import psycopg
@@ -16,6 +17,7 @@ from failover.adapters.postgres_config import KEEPER_ROLE, control_values, quote
 from failover.adapters.postgres_digests import table_digests
 from failover.adapters.postgres_server import postmaster
 from failover.adapters.postgres_wal import last_start
+from failover.adapters.postgres_waltime import first_end_after
 from failover.errors import Damaged, Unreachable
 from failover.model.snapshot import TableDigest
 from failover.model.units import Lsn, format_lsn
@@ -81,6 +83,10 @@ class PostgresScratch:
         # It ends with 1 where the WAL ends, always.
         done = self._processes.run(command, environment={"LC_ALL": "C"}, deadline_s=_PROGRAM_S)
         return last_start(done.output)
+
+    def first_end_after(self, wal: Path, *, timeline: int, start: Lsn, moment: datetime) -> Lsn:
+        """See the port."""
+        return first_end_after(wal, timeline=timeline, start=start, moment=moment)
 
     def _settings(self, arrival: Arrival, *, wal: Path | None, lasting: bool) -> dict[str, str]:
         # Without a target the server opens at a hole in the WAL as if that were its end: silent loss (measured).

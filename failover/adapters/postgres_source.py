@@ -30,7 +30,8 @@ select (select system_identifier::text from pg_control_system()),
                   '0/0')::bigint,
   current_setting('server_version'),
   pg_size_bytes(current_setting('wal_segment_size')),
-  current_setting('summarize_wal')::bool
+  current_setting('summarize_wal')::bool,
+  (select sum(pg_database_size(oid))::bigint from pg_database)
 """
 _SLOT = """
 select case when wal_status <> 'lost' then pg_wal_lsn_diff(restart_lsn, '0/0')::bigint end
@@ -112,7 +113,7 @@ class PostgresSource:
         with self._session() as session:
             row = session.execute(_FACTS.encode()).fetchone()
             assert row is not None
-            identifier, timeline, recovering, position, version, segment, summarizing = row
+            identifier, timeline, recovering, position, version, segment, summarizing, size = row
             first = session.execute(_SUMMARIES, [timeline]).fetchone() if summarizing else None
         return SourceFacts(
             system_identifier=str(identifier),
@@ -122,6 +123,7 @@ class PostgresSource:
             version=str(version),
             wal_segment_bytes=int(str(segment)),
             summaries_from=int(str(first[0])) if first is not None and first[0] is not None else None,
+            size_bytes=int(str(size)),
         )
 
     @contextlib.contextmanager

@@ -40,9 +40,9 @@ def show_answer(answer: Answer, options: Options) -> int:
         return int(Exit.REFUSED)
     if isinstance(answer, Nothing):
         if options.json:
-            say_json(DoneShown(verb=answer.verb, summary=f"nothing to do: {answer.summary}"))
+            say_json(DoneShown(verb=answer.verb, summary="; ".join((f"nothing to do: {answer.summary}", *answer.told))))
         else:
-            say(f"nothing to do: {answer.summary}")
+            say("\n".join((f"nothing to do: {answer.summary}", *answer.told)))
         return int(Exit.DONE)
     return show_report(answer, options)
 

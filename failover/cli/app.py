@@ -33,6 +33,8 @@ COMMANDS = {
     "promote": ("move_commands", "The primary is lost: let another site take over."),
     "rejoin": ("move_commands", "Release the copy of a former primary that acknowledged alone."),
     "failback": ("move_commands", "Planned return to the preferred site."),
+    "snapshot": ("snapshot_group", "The data at two providers: create, list, verify, restore, prune."),
+    "keys": ("keys_group", "Who can open snapshots: new, list, rotate, test."),
     "drill": ("drill_commands", "Rehearse with load, fault and a measured report."),
     "resume": ("journal_commands", "Go on with a run that stopped."),
     "journal": ("journal_group", "What was done: list, show."),

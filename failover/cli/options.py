@@ -44,6 +44,11 @@ Yes = Annotated[bool, typer.Option("--yes", help="Carry it out without asking.")
 Format = Annotated[str, typer.Option("--format", metavar="text|markdown|json", help="How --dry-run shows the plan.")]
 Sites = Annotated[list[str] | None, typer.Argument(metavar="[SITE]...", help="Only these sites.", show_default=False)]
 
+KeyFiles = Annotated[
+    list[Path] | None,
+    typer.Option("--key", metavar="FILE", help="A private age key, beside those on this machine.", show_default=False),
+]
+
 
 def one_of(word: str, allowed: tuple[str, ...], option: str) -> str:
     """``word`` if it is allowed. Raises ``UsageError`` naming what is."""

@@ -38,6 +38,8 @@ from failover.ports.journal import Journal
 from failover.ports.measure import Measure
 from failover.ports.provisioner import Provisioner
 from failover.ports.record import RecordStore
+from failover.ports.scratch import Scratch
+from failover.ports.snapshot_source import SnapshotSource
 from failover.ports.store import Store
 from failover.ports.store_bucket import StoreBucket
 from failover.ports.store_look import StoreLook
@@ -68,6 +70,8 @@ def wire(options: Options) -> Wired:
         stores=parts.stores,
         store_look=parts.store_look,
         bucket=parts.bucket,
+        source=parts.source,
+        scratch=parts.scratch,
     )
     return Wired(fleet=fleet, fleet_path=path, state_dir=state_dir, makers=makers)
 
@@ -159,6 +163,41 @@ class _Parts:
         from failover.adapters.store_look import HttpStoreLook
 
         return HttpStoreLook()
+    def source(self, name: str, primary: str) -> SnapshotSource:
+        """A site's database as a snapshot is taken from it, under a name that is no member's."""
+        from failover.adapters.postgres_source import PostgresSource
+
+        site = self._fleet.site(name)
+        upstream = self._fleet.site(primary) if primary else None
+        return PostgresSource(
+            address=site.address,
+            port=site.ports.postgres,
+            passfile=self._passfile(),
+            name=f"snapshot-of-{name}",
+            database=self._fleet.app.database,
+            upstream=(upstream.address, upstream.ports.postgres) if upstream is not None else None,
+        )
+
+    def _passfile(self) -> Path:
+        from failover.adapters.postgres_config import pass_line
+        from failover.trust.ca import write_private
+
+        secrets = self.secrets()
+        path = self._trust / "pgpass"
+        wanted = pass_line("replicator", secrets.replication_password.reveal())
+        wanted += pass_line("keeper", secrets.keeper_password.reveal())
+        if not path.exists() or path.read_text(encoding="utf-8") != wanted:
+            write_private(path, wanted)
+        return path
+
+    def scratch(self) -> Scratch:
+        """A restored copy on this machine."""
+        from failover.adapters.postgres_scratch import PostgresScratch
+        from failover.adapters.processes import DetachedProcesses
+
+        folder = self._state_dir / "snapshots"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return PostgresScratch(DetachedProcesses(), log=folder / "scratch.log")
 
     def bucket(self, place: StorePlace, deadline_s: float) -> StoreBucket:
         """Control calls of a provider's own store."""

@@ -52,6 +52,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     site: str
     why: tuple[str, ...] = ()
     now: datetime
+    run: str = ""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +76,14 @@ class _FileList(msgspec.Struct, frozen=True):
     ranges: list[_Range] = msgspec.field(name="WAL-Ranges")
 
 
-async def create(source: SnapshotSource, order: Order, writer: Writer, *, progress: Progress | None = None) -> Outcome:
+async def create(
+    source: SnapshotSource,
+    order: Order,
+    writer: Writer,
+    *,
+    progress: Progress | None = None,
+    clock: Callable[[], datetime] | None = None,
+) -> Outcome:
     """The snapshot, in as many stores as took it. Raises ``Unreachable`` when the server or every store failed."""
     check_recipients(writer.recipients)
     facts = await asyncio.to_thread(source.facts)
@@ -104,6 +112,8 @@ async def create(source: SnapshotSource, order: Order, writer: Writer, *, progre
         encrypted_to=writer.recipients,
         objects=(*objects, *tail),
         digests=digests,
+        finished_at=utc_text(clock() if clock is not None else order.now),
+        run=order.run,
     )
     await sending.put_all(names.MANIFEST, writer.seal.seal(msgspec.json.encode(manifest)))
     whole = [store for store in writer.stores if store.name not in sending.failed]

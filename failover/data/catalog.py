@@ -79,7 +79,10 @@ async def read_catalog(
     entries, orphans, damaged = [], [], list[str]()
     for prefix in sorted({prefix for listing in listings.values() for prefix in listing}):
         holding = {store: listing[prefix] for store, listing in listings.items() if prefix in listing}
+        finished = any(names.MANIFEST in held for held in holding.values())
         found = await _manifest(prefix, {name: by_name[name] for name in holding}, holding, trusted, damaged)
+        if found is None and finished:
+            continue  # a manifest that cannot be read, or is not ours, is noted: no orphan, and nothing to clear away
         if found is None:
             keys = sorted({prefix + name for held in holding.values() for name in held})
             orphans.append(Stray(id=prefix.split("/")[-2], stores=tuple(holding), keys=tuple(keys)))

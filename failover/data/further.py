@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
 from failover.data.catalog import Entry
 from failover.data.wal_fetch import WalFetch
-from failover.errors import Damaged
-from failover.model.units import Lsn, format_lsn
+from failover.errors import Damaged, Refused
+from failover.model.units import Lsn, format_lsn, utc_text
 from failover.planner.wal import Stretch, stretches
 from failover.ports.scratch import Arrival, Scratch
 from failover.ports.store import Store
@@ -31,10 +33,34 @@ class Reader:
 
 
 class Further(msgspec.Struct, frozen=True, kw_only=True):
-    """``to`` ``None``: everything that was shipped. ``timeline``: the newest one the way may lead over."""
+    """``to``: just before the record there; ``moment``: just before the first transaction that ended after it; neither:
+    everything that was shipped. ``timeline``: the newest one the way may lead over."""
 
     timeline: int
     to: Lsn | None = None
+    moment: datetime | None = None
+
+
+async def ways(
+    fleet: str, system_identifier: str, reader: Reader, known: Sequence[int], *, segment_bytes: int, into: Path
+) -> dict[int, tuple[Stretch, ...]]:
+    """How WAL leads to each of these timelines, in their order; without those whose history no store has. ``into``: a
+    folder for the history files."""
+    fetch = WalFetch(
+        reader.stores,
+        reader.keys,
+        fleet=fleet,
+        system_identifier=system_identifier,
+        segment_bytes=segment_bytes,
+        into=into,
+    )
+    found = {}
+    for timeline in known:
+        try:
+            found[timeline] = stretches(await fetch.history(timeline), timeline)
+        except Damaged:
+            continue  # a primary that was cut off before it shipped its history: nothing leads there
+    return found
 
 
 async def fetch_further(
@@ -65,8 +91,19 @@ async def fetch_further(
                 raise Damaged(f"the stores' WAL ends at {format_lsn(end)}, before {format_lsn(further.to)}")
             end = min(end, further.to + _BEYOND)
         await fetch.fetch(stretch, start=begun, end=end, seed=seed, seed_timeline=seed_timeline)
+        if further.moment is not None:
+            after = await asyncio.to_thread(
+                scratch.first_end_after, into, timeline=stretch.timeline, start=begun, moment=further.moment
+            )
+            if after:
+                return Arrival(where="before", lsn=after, timeline=stretch.timeline)
         at, seed, seed_timeline = end, into, stretch.timeline
     timeline = way[-1].timeline
+    if further.moment is not None:
+        raise Refused(
+            f"no transaction ended after {utc_text(further.moment)} in what was shipped, up to {format_lsn(at)}",
+            hint="--latest restores all of it",
+        )
     if further.to is not None:
         return Arrival(where="before", lsn=further.to, timeline=timeline)
     last = await asyncio.to_thread(scratch.last_record, into, timeline=timeline, start=begun)

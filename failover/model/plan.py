@@ -9,7 +9,7 @@ import hashlib
 import msgspec
 
 from failover.model.finding import Finding
-from failover.model.units import MemberId
+from failover.model.units import Lsn, MemberId
 
 
 class Action(msgspec.Struct, frozen=True, kw_only=True, tag_field="do"):
@@ -179,6 +179,41 @@ class ApplyDns(Action, frozen=True, kw_only=True, tag="apply-dns"):
     primary: str
 
 
+class TakeSnapshot(Action, frozen=True, kw_only=True, tag="take-snapshot"):
+    """Back up the site's copy to these stores; ``parent`` is what an incremental is restored on top of. ``newest``: the
+    one before it; ids go on growing also where this machine's clock is behind another's."""
+
+    kind: str
+    parent: str
+    newest: str
+    site: str
+    stores: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+
+class CopySnapshot(Action, frozen=True, kw_only=True, tag="copy-snapshot"):
+    """Give the store what it lacks of the snapshot, from one that has it; needs no key."""
+
+    snapshot: str
+    store: str
+
+
+class RemoveSnapshot(Action, frozen=True, kw_only=True, tag="remove-snapshot"):
+    """Every object of the snapshot, or of a create that never ended, out of these stores."""
+
+    system_identifier: str
+    snapshot: str
+    stores: tuple[str, ...]
+
+
+class RemoveWal(Action, frozen=True, kw_only=True, tag="remove-wal"):
+    """Shipped WAL that no snapshot left can lead to: all of older timelines, and of this one what ends before."""
+
+    system_identifier: str
+    timeline: int
+    before: Lsn
+
+
 Actions = (
     ApplyStack
     | ApplyBucket
@@ -204,6 +239,10 @@ Actions = (
     | AwaitReceived
     | CommitMove
     | ApplyDns
+    | TakeSnapshot
+    | CopySnapshot
+    | RemoveSnapshot
+    | RemoveWal
 )
 
 

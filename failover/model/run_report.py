@@ -14,8 +14,8 @@ PROGRESS_SCHEMA = "failover/progress/v1"
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing worth showing while it goes on. ``kind``: "step", "resource" or "note"; ``phase``: started, done,
-    failed, unknown, not tried."""
+    """One thing worth showing while it goes on. ``kind``: "step", "resource", "note" or "transfer"; ``phase``: started,
+    done, failed, unknown, not tried. A transfer has bytes, a rate and the time left (``None``: not known)."""
 
     schema: str = PROGRESS_SCHEMA
     at: str
@@ -28,6 +28,10 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
     seconds_s: float | None = None
     undoing: bool = False
+    done_bytes: int | None = None
+    total_bytes: int | None = None
+    rate_bytes_s: float | None = None
+    left_s: float | None = None
 
 
 class StepEnd(msgspec.Struct, frozen=True, kw_only=True):

@@ -60,7 +60,8 @@ class Digests(msgspec.Struct, frozen=True, kw_only=True):
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """snapshot.json. ``lsn`` is where a restore of this snapshot alone arrives; ``start_lsn`` to ``stop_lsn`` is the
     range the backup itself needs. ``parent``: what an incremental is restored on top of. LSNs are text as PostgreSQL
-    prints it, because a person reads this on the worst day."""
+    prints it, because a person reads this on the worst day. ``finished_at``: when all WAL it needs had been read;
+    ``run``: whose work it is, in the journal of the machine that took it."""
 
     schema: str = SCHEMA
     id: str
@@ -80,6 +81,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     encrypted_to: tuple[str, ...]
     objects: tuple[SnapshotObject, ...]
     digests: tuple[Digests, ...] = ()
+    finished_at: str = ""
+    run: str = ""
 
     @property
     def prefix(self) -> str:
@@ -162,9 +165,14 @@ def snapshot_folders(fleet: str, system_identifier: str) -> tuple[str, ...]:
     return tuple(f"{fleet_prefix(fleet, system_identifier)}{folder}/" for folder in _FOLDERS.values())
 
 
+def wal_folder(fleet: str, system_identifier: str) -> str:
+    """Below which a database's timelines have a folder each."""
+    return f"{fleet_prefix(fleet, system_identifier)}wal/"
+
+
 def wal_prefix(fleet: str, system_identifier: str, timeline: int) -> str:
     """Where the chunks of one timeline lie: two primaries never overwrite each other's."""
-    return f"{fleet_prefix(fleet, system_identifier)}wal/{timeline:08X}/"
+    return f"{wal_folder(fleet, system_identifier)}{timeline:08X}/"
 
 
 def history_name(timeline: int) -> str:

@@ -59,6 +59,17 @@ def format_duration(value: timedelta | float) -> str:
     return f"{hours} h {minutes} min"
 
 
+def format_bytes(count: float) -> str:
+    """Bytes -> ``512 B``, ``3.9 MB``, ``1.44 GB``: powers of ten, three digits, as disks and bills count."""
+    if count < 1000:
+        return f"{count:.0f} B"
+    for unit in ("kB", "MB", "GB", "TB"):
+        count /= 1000
+        if count < 999.5 or unit == "TB":
+            break
+    return f"{count:.{0 if count >= 99.5 else 1 if count >= 9.95 else 2}f} {unit}"
+
+
 def member_id(site: str, suffix: str) -> MemberId:
     """Name one *copy* of the data at a site (safety B1). ``suffix`` is 8 hex digits, new for every copy."""
     text = f"{site}_{suffix}"

@@ -14,6 +14,7 @@ from failover.engine.clock import BootClock
 from failover.engine.executor import Tools, execute
 from failover.engine.handler import RunResult, StepResult
 from failover.engine.interrupt import Interrupt
+from failover.engine.lease import FLEET
 from failover.engine.order import commit_step
 from failover.engine.owner import this_process
 from failover.errors import FailoverError, Refused
@@ -26,7 +27,8 @@ from failover.operations.handlers import handlers
 from failover.operations.inspect import LOOK_S, look, names, wanted_specs
 from failover.operations.run_lease import RunGuard, run_lease
 from failover.operations.session import Session
-from failover.operations.verbs import DeployWish, DestroyWish, Wish, decide, needs_record
+from failover.operations.snapshot_wishes import CreateWish
+from failover.operations.verbs import DeployWish, DestroyWish, Wish, decide, lease_name, needs_record
 from failover.operations.watch import Watch
 from failover.operations.wired import Wired
 from failover.planner.check import judge
@@ -47,10 +49,11 @@ class Approval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nothing:
-    """There was nothing to do; ``summary`` says why."""
+    """There was nothing to do; ``summary`` says why, ``told`` what the plan had seen."""
 
     verb: str
     summary: str
+    told: tuple[str, ...] = ()
 
 
 Answer = RunReport | Refusal | Nothing
@@ -68,16 +71,23 @@ def carry_out(
     engine raises when a run stops (``Undone``, ``Resumable``, ``Interrupted``)."""
     owner = this_process()
     with run_lease(
-        wired, owner=f"{owner}, {wish.verb}", clock=BootClock(), record_needed=needs_record(wish), tell=watch.note
+        wired,
+        owner=f"{owner}, {wish.verb}",
+        clock=BootClock(),
+        record_needed=needs_record(wish),
+        tell=watch.note,
+        name=lease_name(wish.verb),
     ) as guard:
         while True:
             plan = decide(wired, wish, look(wired))
             if isinstance(plan, Refusal):
                 return plan
             if plan.empty:
-                return Nothing(verb=plan.verb, summary=plan.summary)
+                return Nothing(verb=plan.verb, summary=plan.summary, told=plan.measured)
             approve(plan, approval)
             result = _execute(wired, plan, guard, watch, interrupt)
+            if isinstance(wish, CreateWish) and (error := first_error(result)) is not None:
+                raise error
             if whole_fleet(wired, wish) and not result.failures:
                 guard.record_is_gone()
             if result.failures or not isinstance(wish, DeployWish):
@@ -115,7 +125,9 @@ def approve(plan: Plan, approval: Approval) -> None:
 
 def tools_of(wired: Wired, guard: RunGuard, watch: Watch, interrupt: Interrupt, *, resumed: bool) -> Tools:
     """What the engine works with."""
-    session = Session(wired=wired, resumed=resumed, progress=watch.stack, record_lease=guard.take)
+    session = Session(
+        wired=wired, resumed=resumed, progress=watch.stack, flow=watch.flow, record_lease=guard.take
+    )
     return Tools(
         handlers=handlers(session),
         journal=wired.journal,
@@ -131,7 +143,7 @@ def report(wired: Wired, plan: Plan, result: RunResult, watch: Watch) -> RunRepo
     missed = [f"{one.step.title}: {one.detail or 'not done'}{_next(one)}" for one in result.failures]
     after = None
     lost: tuple[str, ...] = ()
-    if plan.verb != "destroy":
+    if lease_name(plan.verb) == FLEET and plan.verb != "destroy":
         watch.note("looking at the fleet again")
         seen = look(wired)
         verdict = judge(wired.fleet, seen, specs=wanted_specs(wired), names=names(wired, seen))
@@ -181,7 +193,7 @@ def _lost(plan: Plan, seen: FleetSeen) -> tuple[str, ...]:
 def first_error(result: RunResult) -> FailoverError | None:
     """Why the first required step that failed did."""
     for one in result.steps:
-        if one.outcome is not Outcome.DONE and isinstance(one.error, FailoverError):
+        if one.step.required and one.outcome is not Outcome.DONE and isinstance(one.error, FailoverError):
             return one.error
     return None
 

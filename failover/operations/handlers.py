@@ -17,6 +17,7 @@ from failover.model.plan import (
     ClaimMove,
     ClearMove,
     CommitMove,
+    CopySnapshot,
     CreateRecord,
     DestroyStack,
     Enrol,
@@ -27,7 +28,10 @@ from failover.model.plan import (
     QuiesceApp,
     ReleaseGates,
     ReleaseQuarantine,
+    RemoveSnapshot,
+    RemoveWal,
     StopPrimary,
+    TakeSnapshot,
 )
 from failover.operations.handlers_database import (
     AwaitPrimaryHandler,
@@ -58,6 +62,12 @@ from failover.operations.handlers_record import (
     CreateRecordHandler,
 )
 from failover.operations.handlers_rejoin import AwaitRejoinedHandler, ReleaseQuarantineHandler
+from failover.operations.handlers_snapshot import (
+    CopySnapshotHandler,
+    RemoveSnapshotHandler,
+    RemoveWalHandler,
+    TakeSnapshotHandler,
+)
 from failover.operations.handlers_store import ApplyBucketHandler, EnsureBucketHandler
 from failover.operations.session import Session
 
@@ -89,4 +99,8 @@ def handlers(session: Session) -> Handlers:
         AwaitReceived: AwaitReceivedHandler(session),
         CommitMove: CommitMoveHandler(session),
         ApplyDns: ApplyDnsHandler(session),
+        TakeSnapshot: TakeSnapshotHandler(session),
+        CopySnapshot: CopySnapshotHandler(session),
+        RemoveSnapshot: RemoveSnapshotHandler(session),
+        RemoveWal: RemoveWalHandler(session),
     }

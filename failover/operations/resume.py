@@ -9,10 +9,11 @@ from failover.engine.resume import resume as go_on
 from failover.model.run_report import RunReport
 from failover.operations.carry_out import report, tools_of
 from failover.operations.run_lease import run_lease
+from failover.operations.verbs import lease_name
 from failover.operations.watch import Watch
 from failover.operations.wired import Wired
 
-_WITHOUT_RECORD = ("deploy", "destroy")
+_WITHOUT_RECORD = ("deploy", "destroy", "snapshot create")
 
 
 def resume(wired: Wired, run: str, *, undo: bool, watch: Watch, interrupt: Interrupt) -> RunReport:
@@ -21,7 +22,9 @@ def resume(wired: Wired, run: str, *, undo: bool, watch: Watch, interrupt: Inter
     owner = this_process()
     needed = plan.verb not in _WITHOUT_RECORD
     told = f"{owner}, resume {run}"
-    with run_lease(wired, owner=told, clock=BootClock(), record_needed=needed, tell=watch.note) as guard:
+    with run_lease(
+        wired, owner=told, clock=BootClock(), record_needed=needed, tell=watch.note, name=lease_name(plan.verb)
+    ) as guard:
         tools = tools_of(wired, guard, watch, interrupt, resumed=True)
         result = go_on(run, owner=owner, undo=undo, tools=tools)
         return report(wired, plan, result, watch)

@@ -26,6 +26,7 @@ from failover.ports.record import Lease, LeaseView
 
 TTL_S = 15.0
 _EXPIRY_SLACK_S = 5.0
+_LOCKS = {FLEET: "run.lock"}
 _OWNER = re.compile(r"^[^@]*@(?P<host>\S+) pid (?P<pid>\d+)\b")  # as ``ports.journal.Owner`` prints itself
 
 
@@ -42,7 +43,14 @@ class RunGuard:
     """The engine's guard. Before the record's lease is held, the file lock is all there is to lose, and it is not."""
 
     def __init__(
-        self, wired: Wired, owner: str, clock: Clock, stack: ExitStack, lock: _LockFile, tell: Callable[[str], None]
+        self,
+        wired: Wired,
+        owner: str,
+        clock: Clock,
+        stack: ExitStack,
+        lock: _LockFile,
+        tell: Callable[[str], None],
+        name: str,
     ) -> None:
         self._wired = wired
         self._owner = owner
@@ -50,6 +58,7 @@ class RunGuard:
         self._stack = stack
         self._lock = lock
         self._tell = tell
+        self._name = name
         self._dead: LeaseView | None = None
         self._held: FleetLease | None = None
         self.took_over = ""
@@ -74,7 +83,9 @@ class RunGuard:
         """Take the record's lease now. Raises ``LeaseHeld`` or ``Unreachable``."""
         until_s = self._clock.boottime() + TTL_S + _EXPIRY_SLACK_S
         while self._held is None:
-            lease = FleetLease(store=self._wired.record, owner=self._owner, ttl_s=TTL_S, clock=self._clock)
+            lease = FleetLease(
+                store=self._wired.record, owner=self._owner, ttl_s=TTL_S, clock=self._clock, name=self._name
+            )
             try:
                 self._held = self._stack.enter_context(lease)
             except LeaseHeld:
@@ -94,7 +105,7 @@ class RunGuard:
     def _held_by_the_dead(self) -> bool:
         """The holder was a process of this machine that is gone. One that held this very lock left its lease in the
         lock's file: it is given back in its place, so that nothing it sent can still arrive. Another's must run out."""
-        holder = self._wired.record.holder(name=FLEET, deadline_s=2.0)
+        holder = self._wired.record.holder(name=self._name, deadline_s=2.0)
         if holder is None:
             return True
         left = self._lock.left
@@ -109,13 +120,19 @@ class RunGuard:
 
 @contextmanager
 def run_lease(
-    wired: Wired, *, owner: str, clock: Clock, record_needed: bool, tell: Callable[[str], None]
+    wired: Wired,
+    *,
+    owner: str,
+    clock: Clock,
+    record_needed: bool,
+    tell: Callable[[str], None],
+    name: str = FLEET,
 ) -> Iterator[RunGuard]:
-    """Hold both; ``tell`` hears whose lease was taken over. Raises ``LeaseHeld`` with who and since when;
-    ``Unreachable`` when the record's is needed and no majority of the voters answers."""
+    """Hold both, of that ``name``; ``tell`` hears whose lease was taken over. Raises ``LeaseHeld`` with who and since
+    when; ``Unreachable`` when the record's is needed and no majority of the voters answers."""
     with ExitStack() as stack:
-        lock = stack.enter_context(_file_lock(wired.state_dir / "run.lock", owner))
-        guard = RunGuard(wired, owner, clock, stack, lock, tell)
+        lock = stack.enter_context(_file_lock(wired.state_dir / _LOCKS.get(name, f"{name}.lock"), owner))
+        guard = RunGuard(wired, owner, clock, stack, lock, tell, name)
         try:
             guard.take()
         except Unreachable:

@@ -17,6 +17,7 @@ from failover.errors import FailoverError
 from failover.model.observation import DatabaseFacts
 from failover.model.plan import AwaitPrimary, Migrate
 from failover.model.record import Record
+from failover.operations.pace import Flow
 from failover.operations.wired import Wired
 from failover.ports.provisioner import StackProgress
 from failover.ports.record import Lease
@@ -27,7 +28,7 @@ CALL_S = 2.0
 """Longest single call to an agent or the record outside the budgets a plan names."""
 
 
-def quiet(_progress: StackProgress) -> None:
+def quiet(_progress: object) -> None:
     """Nobody watches."""
 
 
@@ -38,6 +39,7 @@ class Session:
     wired: Wired
     resumed: bool = False
     progress: Callable[[StackProgress], None] = quiet
+    flow: Callable[[Flow], None] = quiet
     record_lease: Callable[[], Lease | None] = lambda: None
     idle_writers: frozenset[str] = frozenset()
     swapped: Record | None = None

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 
+from failover.engine.lease import FLEET
 from failover.model.journal import RunView
 from failover.model.observation import FleetSeen
 from failover.model.plan import Plan, Refusal
 from failover.model.units import MemberId, member_id
 from failover.operations.inspect import wanted_specs
+from failover.operations.snapshot_wishes import CreateWish, PruneWish, decide_snapshot
 from failover.operations.wired import Wired
 from failover.planner import deploy, destroy, failback, names, promote, rejoin, switchover
+
+SNAPSHOTS = "snapshots"
 
 
 class DeployWish:
@@ -71,7 +75,17 @@ class NamesWish:
     verb = "names"
 
 
-Wish = DeployWish | DestroyWish | SwitchoverWish | FailbackWish | PromoteWish | RejoinWish | NamesWish
+Wish = (
+    DeployWish
+    | DestroyWish
+    | SwitchoverWish
+    | FailbackWish
+    | PromoteWish
+    | RejoinWish
+    | NamesWish
+    | CreateWish
+    | PruneWish
+)
 
 
 def decide(wired: Wired, wish: Wish, seen: FleetSeen) -> Plan | Refusal:
@@ -100,11 +114,19 @@ def decide(wired: Wired, wish: Wish, seen: FleetSeen) -> Plan | Refusal:
             return rejoin.plan(fleet, seen, rejoin.RejoinAsk(site=wish.site))
         case NamesWish():
             return names.plan(fleet, seen, names.NamesAsk())
+        case CreateWish() | PruneWish():
+            return decide_snapshot(wired, wish, seen)
 
 
 def needs_record(wish: Wish) -> bool:
-    """Whether the record's lease must be had: only a fleet that is made or removed can be without it."""
-    return not isinstance(wish, DeployWish | DestroyWish)
+    """Whether the record's lease must be had: only a fleet that is made or removed can be without it, and a snapshot
+    may be taken where nothing can move any more."""
+    return not isinstance(wish, DeployWish | DestroyWish | CreateWish)
+
+
+def lease_name(verb: str) -> str:
+    """Under which name the lease is held: a snapshot takes hours and must never keep a move waiting."""
+    return SNAPSHOTS if verb.startswith("snapshot") else FLEET
 
 
 def first_member(wired: Wired) -> MemberId:

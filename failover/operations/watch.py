@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from failover.engine.handler import StepProgress
 from failover.model.run_report import Progress
 from failover.model.units import utc_text
+from failover.operations.pace import Flow
 from failover.ports.provisioner import StackProgress
 
 Show = Callable[[Progress], None]
@@ -48,6 +49,21 @@ class Watch:
                 site=told.site,
                 phase=told.phase,
                 detail=told.message,
+            )
+        )
+
+    def flow(self, told: Flow) -> None:
+        """How far a transfer is."""
+        self._show(
+            Progress(
+                at=_now(),
+                kind="transfer",
+                title=told.title,
+                phase="done" if told.over else "started",
+                done_bytes=told.done_bytes,
+                total_bytes=told.total_bytes,
+                rate_bytes_s=round(told.rate_bytes_s, 1),
+                left_s=None if told.left_s is None else round(told.left_s, 1),
             )
         )
 

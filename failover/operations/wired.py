@@ -21,6 +21,8 @@ from failover.ports.journal import Journal
 from failover.ports.measure import Measure
 from failover.ports.provisioner import Provisioner
 from failover.ports.record import RecordStore
+from failover.ports.scratch import Scratch
+from failover.ports.snapshot_source import SnapshotSource
 from failover.ports.store import Store
 from failover.ports.store_bucket import StoreBucket
 from failover.ports.store_look import StoreLook
@@ -43,6 +45,8 @@ class Makers:
         stores: Callable[[], tuple[Store, ...]],
         store_look: Callable[[], StoreLook],
         bucket: Callable[[StorePlace, float], StoreBucket],
+        source: Callable[[str, str], SnapshotSource],
+        scratch: Callable[[], Scratch],
     ) -> None:
         self.hosts = hosts
         self.record = record
@@ -55,6 +59,8 @@ class Makers:
         self.stores = stores
         self.store_look = store_look
         self.bucket = bucket
+        self.source = source
+        self.scratch = scratch
 
 
 class Wired:
@@ -113,6 +119,19 @@ class Wired:
     def secrets(self) -> FleetSecrets:
         """The fleet's secrets."""
         return cast(FleetSecrets, self._part("secrets", self._makers.secrets))
+
+    def source(self, site: str, primary: str) -> SnapshotSource:
+        """The site's database as a snapshot is taken from it; ``primary`` is whom it follows ("": not known)."""
+        return self._makers.source(site, primary)
+
+    def scratch(self) -> Scratch:
+        """A fresh place for one restored copy on this machine."""
+        return self._makers.scratch()
+
+    @property
+    def snapshots_dir(self) -> Path:
+        """What this machine keeps of snapshots: file lists, the last proven restore, copies in the making."""
+        return self.state_dir / "snapshots"
 
     def bootstrap(self, site: str) -> Bootstrap:
         """What Pulumi hands the site's new host."""

@@ -35,20 +35,22 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Bucket(msgspec.Struct, frozen=True, kw_only=True):
-    """A store, and whether it took a byte just now."""
+    """A store, and whether it took a byte just now; ``error``: why not."""
 
     name: str
     provider: str
     reachable: bool
+    error: str = ""
 
 
 class Taken(msgspec.Struct, frozen=True, kw_only=True):
-    """An earlier snapshot: what the stores hold of it and where in the WAL it began."""
+    """An earlier snapshot: what the stores hold of it, where in the WAL it began, and who can open it."""
 
     held: Held
     timeline: int
     start_lsn: Lsn
     system_identifier: str
+    encrypted_to: tuple[str, ...] = ()
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,18 +71,19 @@ def choose(
     taken: Sequence[Taken],
     now: datetime,
     full: bool = False,
+    recipients: Sequence[str] = (),
 ) -> Choice | Refusal:
     """Which snapshot to take now; a refusal when fewer than two providers' stores would hold it, or no site can be
-    read."""
+    read. ``recipients``: who shall open it; all it is restored on top of must open with the same keys."""
     stores = [bucket for bucket in buckets if bucket.reachable]
     missing = tuple(bucket.name for bucket in buckets if not bucket.reachable)
     if len({bucket.provider for bucket in stores}) < QUORUM:
-        said = ", ".join(missing) or "none is missing"
+        said = "; ".join(f"{b.name}: {b.error or 'silent'}" for b in buckets if not b.reachable) or "none is missing"
         return _refusal("stores", f"fewer than {QUORUM} providers' stores answer ({said}): it would count for nothing")
     source, why_there = _source(sources)
     if source is None:
         return _refusal("source", why_there)
-    parent, why_kind = _parent(source, taken, now=now, full=full)
+    parent, why_kind = _parent(source, taken, now=now, full=full, recipients=recipients)
     return Choice(
         kind="incremental" if parent else "full",
         parent=parent,
@@ -116,7 +119,9 @@ def _source(sources: Sequence[Source]) -> tuple[Source | None, str]:
     return primary, f"from the primary {primary.site}: {'; '.join(doubts) or 'there is no standby'}"
 
 
-def _parent(source: Source, taken: Sequence[Taken], *, now: datetime, full: bool) -> tuple[str, str]:
+def _parent(
+    source: Source, taken: Sequence[Taken], *, now: datetime, full: bool, recipients: Sequence[str]
+) -> tuple[str, str]:
     """The snapshot to build on with the reason, or ``""`` with the reason for a full one."""
     if full:
         return "", "full: asked for"
@@ -126,7 +131,7 @@ def _parent(source: Source, taken: Sequence[Taken], *, now: datetime, full: bool
         return "", "full: there is no earlier snapshot"
     reasons = []
     for candidate in newest:
-        against = next(_against(source, candidate, known, taken, now), "")
+        against = next(_against(source, candidate, known, taken, now, recipients), "")
         if not against:
             return candidate.held.id, f"incremental on {candidate.held.id}"
         reasons.append(against)
@@ -134,7 +139,12 @@ def _parent(source: Source, taken: Sequence[Taken], *, now: datetime, full: bool
 
 
 def _against(
-    source: Source, candidate: Taken, known: dict[str, Held], taken: Sequence[Taken], now: datetime
+    source: Source,
+    candidate: Taken,
+    known: dict[str, Held],
+    taken: Sequence[Taken],
+    now: datetime,
+    recipients: Sequence[str],
 ) -> Iterator[str]:
     """Why the candidate cannot be the parent, the first reason first."""
     held = candidate.held
@@ -147,6 +157,9 @@ def _against(
             yield f"{link} is being removed"
         if len(known[link].providers) < QUORUM:
             yield f"{link} is with fewer than {QUORUM} providers"
+    opened_by = {each.held.id: set(each.encrypted_to) for each in taken}
+    if recipients and any(opened_by[link] != set(recipients) for link in links):
+        yield f"other keys open {held.id} than the fleet file names now"
     if candidate.system_identifier != source.system_identifier:
         yield f"{held.id} is of another database"
     if candidate.timeline != source.timeline:

@@ -19,7 +19,7 @@ def site_status(fleet: Fleet, seen: FleetSeen, site: Site) -> SiteStatus:
     if look is None or look.state is None:
         return _unseen(site, look)
     state, record = look.state, seen.record
-    lag = _lag_bytes(seen, site.name)
+    lag = lag_bytes(seen, site.name)
     return SiteStatus(
         name=site.name,
         provider=site.provider,
@@ -85,7 +85,7 @@ def _state(site: Site, state: AgentState, record: Record | None) -> str:
     return database.state
 
 
-def _lag_bytes(seen: FleetSeen, name: str) -> int | None:
+def lag_bytes(seen: FleetSeen, name: str) -> int | None:
     """Bytes the primary has written and this standby has not flushed, as the primary sees it."""
     if seen.record is None or seen.record.primary_site == name:
         return None

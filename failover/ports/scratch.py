@@ -7,6 +7,7 @@ settings, connection to a primary, slots, signal files (safety B1).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -44,6 +45,11 @@ class Scratch(Protocol):
 
     def last_record(self, wal: Path, *, timeline: int, start: Lsn) -> Lsn:
         """Where the last whole record after ``start`` in the folder begins; 0 when there is none."""
+        ...
+
+    def first_end_after(self, wal: Path, *, timeline: int, start: Lsn, moment: datetime) -> Lsn:
+        """Where the first record after ``start`` begins with which a transaction ended later than ``moment``; 0 when
+        the folder has none."""
         ...
 
     def check_structure(self, database: str) -> None:

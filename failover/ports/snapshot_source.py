@@ -15,7 +15,8 @@ from failover.model.units import Lsn
 
 class SourceFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What a backup has to know beforehand. ``summaries_from``: where the WAL summaries of this timeline begin, or
-    ``None`` when none are kept. ``position``: flushed (primary) or replayed (standby)."""
+    ``None`` when none are kept. ``position``: flushed (primary) or replayed (standby). ``size_bytes``: of all
+    databases, about; 0: not known."""
 
     system_identifier: str
     timeline: int
@@ -24,6 +25,7 @@ class SourceFacts(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     wal_segment_bytes: int
     summaries_from: Lsn | None = None
+    size_bytes: int = 0
 
 
 class ByteStream(Protocol):

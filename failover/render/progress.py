@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from failover.model.run_report import Progress
-from failover.model.units import format_duration
+from failover.model.units import format_bytes, format_duration
 from failover.render.out import tell, tell_json
 
 if TYPE_CHECKING:
@@ -20,12 +20,22 @@ Show = Callable[[Progress], None]
 
 def line(told: Progress) -> str:
     """One line: ``alpha: PostgreSQL at alpha is primary: done in 40 ms, alpha is primary``."""
+    if told.kind == "transfer":
+        return _transfer(told)
     site = f"{told.site}: " if told.site and told.site not in told.title else ""
     undo = "undo of " if told.undoing else ""
     phase = f": {told.phase}" if told.phase else ""
     took = f" in {format_duration(told.seconds_s)}" if told.seconds_s is not None else ""
     detail = f", {told.detail}" if told.detail else ""
     return f"{site}{undo}{told.title}{phase}{took}{detail}"
+
+
+def _transfer(told: Progress) -> str:
+    """``take: 312 MB of 1.4 GB, 190 MB/s, 5.8 s left``."""
+    done = told.done_bytes or 0
+    total = f" of {format_bytes(told.total_bytes)}" if told.total_bytes is not None and told.phase != "done" else ""
+    left = f", {format_duration(told.left_s)} left" if told.left_s is not None and told.phase != "done" else ""
+    return f"{told.title}: {format_bytes(done)}{total}, {format_bytes(told.rate_bytes_s or 0)}/s{left}"
 
 
 @contextmanager

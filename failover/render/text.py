@@ -28,7 +28,7 @@ def plan_text(plan: Plan) -> str:
     """The plan as it is approved: steps in order, hazards, promise, what was measured, the digest."""
     lines = [f"{plan.verb}: {plan.summary}\n"]
     if plan.empty:
-        return f"{lines[0]}nothing to do\n"
+        return f"{lines[0]}nothing to do\n" + "".join(f"measured: {fact}\n" for fact in plan.measured)
     for number, step in enumerate(plan.steps, start=1):
         lines.append(f"{number:3}. {step.title}{_marks(step)}\n")
     lines.extend(f"hazard: {hazard}\n" for hazard in plan.hazards)

@@ -13,11 +13,12 @@ from failover.cli.app import main
 from failover.model.observation import ServiceFacts
 from tests.cli.golden import plain
 from tests.fakes.hosts import plain_fleet, with_stores
+from tests.fakes.snapshots import Stored, stored
 from tests.fakes.wired import Memory, memory
 
 MODULES = (
     "changing", "stack_commands", "look_commands", "drill_commands", "journal_commands", "journal_group",
-    "schedule_group", "certificate_group", "record_group",
+    "schedule_group", "certificate_group", "record_group", "snapshot_group", "keys_group",
 )  # fmt: skip
 
 
@@ -64,6 +65,14 @@ def plain_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Memory:
         feed = ServiceFacts(name="feed", state="running", pid=101, starts=1)
         found.hosts.states[site] = msgspec.structs.replace(state, services=(*state.services, feed))
     return _behind(found, monkeypatch)
+
+
+@pytest.fixture
+def stored_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stored:
+    """The same with two stores."""
+    found = stored(tmp_path)
+    _behind(found.memory, monkeypatch)
+    return found
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ class MemoryJournal:
         self._lock = threading.RLock()
 
     def begin(self, *, plan: Plan, owner: Owner, lease_token: str) -> Claim:
-        run = f"20261123T0031{len(self.kept):02d}-{plan.verb}-ab12"
+        run = f"20261123T0031{len(self.kept):02d}-{plan.verb.replace(' ', '-')}-ab12"
         self.kept[run] = Kept(plan=plan, owner=owner)
         return Claim(run=run, fence=1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from failover.operations.wired import Makers, Wired
 from failover.planner.dns import primary_name, public_name
 from failover.planner.hostspec import host_spec
 from failover.ports.dns import DnsChange, NameSet
+from failover.ports.scratch import Scratch
+from failover.ports.snapshot_source import SnapshotSource
+from failover.ports.store import Store
 from tests.fakes.hosts import MemoryHosts, fleet, settled
 from tests.fakes.journal import MemoryJournal
 from tests.fakes.provisioner import MemoryProvisioner
@@ -127,7 +131,15 @@ def bootstrap_of(name: str) -> Bootstrap:
     )  # fmt: skip
 
 
-def memory(folder: Path, value: Record | None = None, *, declared: Fleet | None = None) -> Memory:
+def memory(
+    folder: Path,
+    value: Record | None = None,
+    *,
+    declared: Fleet | None = None,
+    stores: tuple[Store, ...] = (),
+    source: Callable[[str, str], SnapshotSource] | None = None,
+    scratch: Callable[[], Scratch] | None = None,
+) -> Memory:
     """A settled fleet with its state in ``folder``, running exactly the specs its file asks for."""
     import msgspec
 
@@ -157,9 +169,11 @@ def memory(folder: Path, value: Record | None = None, *, declared: Fleet | None 
         secrets=lambda: SECRETS,
         bootstrap=bootstrap_of,
         measure=never,
-        stores=never,
+        stores=lambda: stores,
         store_look=lambda: looks,
         bucket=buckets.of,
+        source=source or never,
+        scratch=scratch or never,
     )
     wired = Wired(fleet=declared, fleet_path=folder / "fleet.yaml", state_dir=folder / ".failover", makers=makers)
     return Memory(
