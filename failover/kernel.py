@@ -14,6 +14,8 @@ Must never be here: who is urgent; callers know that.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -40,6 +42,23 @@ def ordinary(pid: int) -> None:
         os.sched_setscheduler(pid, os.SCHED_OTHER, os.sched_param(0))
     except OSError:  # it has ended already, or never had anything
         return
+
+
+@contextmanager
+def calm_children() -> Iterator[None]:
+    """What this thread starts inside is born without its urgency, and with nice 0. Taken back afterwards it would be
+    late: a new process runs its first 100 ms (a real-time time slice) before its parent gets the processor back, and a
+    host's services together kept a neighbour's database from answering for half a second."""
+    policy = os.sched_getscheduler(0)
+    if policy != os.SCHED_RR:
+        yield
+        return
+    level = os.sched_getparam(0)
+    os.sched_setscheduler(0, policy | os.SCHED_RESET_ON_FORK, level)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, level)
 
 
 def family(pid: int) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from failover import kernel
@@ -85,7 +86,7 @@ class DetachedProcesses:
     ) -> Handle:
         arguments, extra = command_line(tuple(command), as_database=as_database)
         log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as output:
+        with log.open("ab") as output, _born(nice):
             process = subprocess.Popen(
                 arguments,
                 stdin=subprocess.DEVNULL,
@@ -95,7 +96,7 @@ class DetachedProcesses:
                 start_new_session=True,
                 close_fds=True,
             )
-        self._settle(process.pid, nice)
+        _settle(process.pid, nice)
         handle = self.adopt(process.pid)
         # Popen's own destructor would complain about a child it never waited for; alive() reaps by pid instead.
         process.returncode = 0
@@ -114,16 +115,17 @@ class DetachedProcesses:
         nice: int | None = None,
     ) -> Finished:
         arguments, extra = command_line(tuple(command), as_database=as_database)
-        process = subprocess.Popen(
-            arguments,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=self._environment(environment, extra),
-            start_new_session=True,
-        )
+        with _born(nice):
+            process = subprocess.Popen(
+                arguments,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env=self._environment(environment, extra),
+                start_new_session=True,
+            )
         if nice is not None:
-            self._settle(process.pid, nice)
+            _settle(process.pid, nice)
         try:
             output, _ = process.communicate(input=stdin, timeout=deadline_s)
         except subprocess.TimeoutExpired as error:
@@ -192,16 +194,20 @@ class DetachedProcesses:
                 return
             time.sleep(0.005)
 
-    def _settle(self, pid: int, nice: int) -> None:
-        """Take back what it inherited of our own urgency, unless it is to be as urgent as we are (the record is: a move
-        waits for it). Only ever upwards: less nice than we are may not be had."""
-        if nice <= _AS_URGENT:
-            return
-        kernel.ordinary(pid)
-        if nice > os.getpriority(os.PRIO_PROCESS, 0):
-            with contextlib.suppress(ProcessLookupError):
-                os.setpriority(os.PRIO_PROCESS, pid, nice)
-
     def _environment(self, wanted: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:
         passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         return {**passed, **extra, **wanted}
+
+
+def _born(nice: int | None) -> AbstractContextManager[None]:
+    """Without our own urgency, unless it is to be as urgent as we are: the record, which a move waits for, and what
+    runs for us (``None``)."""
+    urgent = nice is None or nice <= _AS_URGENT
+    return contextlib.nullcontext() if urgent else kernel.calm_children()
+
+
+def _settle(pid: int, nice: int) -> None:
+    """The nice value it is to have. Only ever upwards: less nice than we are may not be had."""
+    if nice > _AS_URGENT and nice >= os.getpriority(os.PRIO_PROCESS, 0):
+        with contextlib.suppress(ProcessLookupError):
+            os.setpriority(os.PRIO_PROCESS, pid, nice)

@@ -98,6 +98,8 @@ class Agent:
             work = self._wire(view, spec, duties, processes)
         verifier = Verifier(ca_pem=self._bootstrap.fleet_ca_pem, fleet=self._bootstrap.fleet, site=self._bootstrap.site)
         server = self._server(api.application(duties, verifier), self._trust.server_context())
+        # Not before: hosts of one machine that start at the same time would keep each other's database from answering.
+        kernel.hurry()
         tasks = [asyncio.create_task(one) for one in work]
         tasks.append(asyncio.create_task(server.serve(sockets=[listener]), name="api"))
         tasks.append(asyncio.create_task(self._restart_wait(), name="restart"))
@@ -292,7 +294,6 @@ def main() -> None:
         asyncio.run(_ship(host_dir, bootstrap))
         return
     kernel.join()
-    kernel.hurry()
     lock = _lock_for_life(host_dir)
     while asyncio.run(Agent(host_dir, bootstrap).run()):
         log.warning("enrolled, or the first spec is here")

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 
 from failover.agent.view import HostView, PeerView, boot_s
 from failover.model.record import Record
 from failover.model.units import site_of
 from failover.planner.verdict import DOWN
 from failover.ports.probe import PeerProbe
+
+log = logging.getLogger("failover.prober")
 
 _STATE_EVERY_S = 1.0
 _STATE_SOON_S = 0.03
@@ -152,11 +155,16 @@ class Prober:
     async def _probe_database(self, peer: PeerView, timeout_s: float) -> None:
         if not peer.peer.database_port:
             return
+        began_s = boot_s()
         ok = await self._probe.database_answers(
             address=peer.peer.address, port=peer.peer.database_port, timeout_s=timeout_s
         )
         before = self._view.verdict_on(peer.peer.site)
         peer.database = peer.database.after(ok=ok, at_s=boot_s())
+        if not ok and before != DOWN:
+            # Whoever asks later why a site was found down finds it here.
+            took_ms, number = (boot_s() - began_s) * 1000, peer.database.failures
+            log.warning("the database at %s did not answer: %d in a row, %.0f ms", peer.peer.site, number, took_ms)
         if not ok:
             # What this site may still believe of itself depends on it (``planner/gate.believed_for_s``): read anew.
             self._view.look_now.set()

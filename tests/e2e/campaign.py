@@ -184,11 +184,12 @@ class Campaign:
         assert self._away is not None
         (site, trap), self._away = self._away, None
         dead = trap.close()
-        # Only a command has the fleet file on its command line. This process is the history's own eye on the record,
+        # Only a command has the fleet file on its command line, and only a command has a child that speaks to a DNS
+        # provider (no host holds such credentials). This process is the history's own eye on the record,
         # which asks whichever voter it asked last: no part of the fleet, as no client is.
         own = f"({_command_line(os.getpid()).strip()[:90]})"
         seen = [line for line in dead.log if not line.endswith(own)]
-        told = [line for line in seen if f"{self._fleet.file}" in line]
+        told = [line for line in seen if f"{self._fleet.file}" in line or "dns_octodns_child" in line]
         self.tally.calls_of_the_cut_off += len(told)
         if site in DATA:
             # The log is cut off at some length, the count is not.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -50,3 +51,27 @@ def test_a_family_is_a_process_and_its_children(child: subprocess.Popen[bytes]) 
 
 def test_the_keeper_and_the_run_come_before_the_database_and_that_before_clients() -> None:
     assert kernel.FIRST > kernel.EARLY > kernel.CLIENT > 0
+
+
+def test_what_an_urgent_thread_starts_is_not_urgent_for_an_instant() -> None:
+    """Negative: without it the child finds itself as urgent as its parent, and so does what it starts."""
+    say = "import os; print(os.sched_getscheduler(0) == os.SCHED_OTHER, os.getpriority(os.PRIO_PROCESS, 0) >= 0)"
+    told: dict[str, str] = {}
+
+    def start(name: str) -> None:
+        done = subprocess.run([sys.executable, "-c", say], capture_output=True, text=True, check=True)
+        told[name] = done.stdout.strip()
+
+    def urgent() -> None:
+        told["allowed"] = str(kernel.hurry())
+        start("as urgent")
+        with kernel.calm_children():
+            start("calm")
+        told["still"] = str(os.sched_getscheduler(0) == (os.SCHED_RR if told["allowed"] == "True" else os.SCHED_OTHER))
+
+    thread = threading.Thread(target=urgent)
+    thread.start()
+    thread.join()
+    assert told["calm"] == "True True"
+    assert told["as urgent"].split()[0] == str(told["allowed"] == "False")
+    assert told["still"] == "True"
