@@ -61,15 +61,14 @@ class ShipLoop:
     async def _live(self) -> None:
         """One life of the process."""
         self._log_file.parent.mkdir(parents=True, exist_ok=True)
-        with self._log_file.open("ab") as errors:
+        # The agent's urgency is for the keeper.
+        with self._log_file.open("ab") as errors, kernel.calm_children():
             process = await asyncio.create_subprocess_exec(
                 *self._command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=errors,
                 limit=_LINE_BYTES, env={**os.environ, "FAILOVER_HOST_DIR": str(self._view.host_dir)},
                 start_new_session=True,
             )  # fmt: skip
         self._process = process
-        # It inherits the agent's urgency, which is for the keeper.
-        kernel.ordinary(process.pid)
         with contextlib.suppress(ProcessLookupError):
             os.setpriority(os.PRIO_PROCESS, process.pid, _NICE)
         self._told = ShipOrder(duty=REST, why="")
