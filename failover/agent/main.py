@@ -186,7 +186,7 @@ class Agent:
             database = LocalPostgres(files, processes)
             parts.database = database
             kept: Database = struck(database, self._host_dir)
-            if spec.stores:
+            if spec.stores and spec.recipients:
                 command = (sys.executable, "-m", __spec__.name, "--ship", "--host-dir", str(self._host_dir))
                 parts.shipper = ShipLoop(view, command, log_file=self._host_dir / "log" / "ship.log")
                 kept = hung_up_before(kept, parts.shipper.hang_up)

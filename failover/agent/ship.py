@@ -20,7 +20,7 @@ import msgspec
 from failover.data.wal_level import level, snapshot_since
 from failover.data.walship import Shipped, Shipping, ship
 from failover.errors import FailoverError
-from failover.model.observation import ShippingFacts
+from failover.model.observation import ShippingFacts, StoreBehind
 from failover.model.units import Lsn, format_lsn, utc_text
 from failover.planner.wal import KEEP, REST, SHIP, ShipOrder
 from failover.ports.snapshot_source import SnapshotSource
@@ -116,7 +116,7 @@ class Shipper:
                 await asyncio.to_thread(self._source.advance_slot, slot, self._order.safe)
                 facts = msgspec.structs.replace(
                     self._facts, acknowledged_lsn=self._order.safe, error="", exposure_bytes=None, exposure_s=None,
-                    behind={},
+                    behind=(),
                 )  # fmt: skip
             except FailoverError as error:
                 facts = msgspec.structs.replace(self._facts, error=str(error))
@@ -155,7 +155,7 @@ class Shipper:
             exposure_s=round(now_s - self._covered_s, 3) if shipped.exposed_bytes else 0.0,
             timeline=shipped.timeline,
             error="",
-            behind={name: shipped.failed.get(name, _CATCHES_UP) for name in self._behind},
+            behind=_told_of({name: shipped.failed.get(name, _CATCHES_UP) for name in self._behind}),
         )
         news = _told_at_once(facts) != _told_at_once(before)
         self._tell(facts, soon=news)
@@ -189,8 +189,9 @@ class Shipper:
         """Whoever did not fail is level; what failed is told, also where nothing was sent to since."""
         newer = {name: at for name, at in self._behind.items() if name not in asked}
         self._behind = {name: asked.get(name, 0) for name in failed} | newer
-        told = {name: failed.get(name) or self._facts.behind.get(name, _CATCHES_UP) for name in self._behind}
-        self._tell(msgspec.structs.replace(self._facts, behind=told))
+        before = {one.store: one.why for one in self._facts.behind}
+        told = {name: failed.get(name) or before.get(name, _CATCHES_UP) for name in self._behind}
+        self._tell(msgspec.structs.replace(self._facts, behind=_told_of(told)))
 
     async def _system_identifier(self) -> str:
         try:
@@ -217,6 +218,10 @@ class Shipper:
         ):
             self._wanted_file.unlink(missing_ok=True)
             self._tell(msgspec.structs.replace(self._facts, snapshot_wanted=""))
+
+
+def _told_of(behind: dict[str, str]) -> tuple[StoreBehind, ...]:
+    return tuple(StoreBehind(store=name, why=why) for name, why in sorted(behind.items()))
 
 
 def _told_at_once(facts: ShippingFacts) -> tuple[object, ...]:

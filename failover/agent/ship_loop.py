@@ -18,7 +18,7 @@ import msgspec
 from failover import kernel
 from failover.agent.view import HostView, boot_s
 from failover.model.observation import ShippingFacts
-from failover.planner.wal import KEEP, REST, SHIP, ShipFacts, ShipOrder, exposure_now, ship_order
+from failover.planner.wal import KEEP, REST, SHIP, SHIPPER_PID, ShipFacts, ShipOrder, exposure_now, ship_order
 from failover.ports.database import Database
 
 log = logging.getLogger("failover.ship")
@@ -26,6 +26,7 @@ _LOOK_S = 0.1
 _AGAIN_S = 1.0
 _SAY_SAFE_EVERY_S = 2.0
 _END_S = 0.5
+_REST_S = 1.0
 _LINE_BYTES = 1 << 20
 _NICE = 5
 """Behind everything that serves, before what nobody waits for."""
@@ -71,6 +72,7 @@ class ShipLoop:
         self._process = process
         with contextlib.suppress(ProcessLookupError):
             os.setpriority(os.PRIO_PROCESS, process.pid, _NICE)
+        (self._view.host_dir / SHIPPER_PID).write_text(f"{process.pid}\n")
         self._told = ShipOrder(duty=REST, why="")
         reading = asyncio.create_task(self._read(process), name="shipper's words")
         try:
@@ -79,13 +81,15 @@ class ShipLoop:
                 await asyncio.wait([reading], timeout=_LOOK_S)
             reading.result()
             status = await process.wait()
-            if not self._barred:
+            if not self._barred and self._told.duty != REST:
                 self._view.trouble["shipper"] = f"the WAL shipper ended ({status}), started again: {self._log_file}"
         finally:
             reading.cancel()
             self._kill()
             await process.wait()
             self._process = None
+            if self._said is not None:
+                self._said = msgspec.structs.replace(self._said, duty=REST)
 
     async def _read(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None
@@ -95,7 +99,9 @@ class ShipLoop:
 
     def _order(self, process: asyncio.subprocess.Process) -> None:
         """Said again only when the duty turned, or the slot may be let go further."""
-        order = self._decide()
+        order, said = self._decide(), self._said
+        if said is not None and said.duty == SHIP != self._told.duty and boot_s() - self._told_s > _REST_S:
+            self._kill()  # asked to rest a second ago (safety D1)
         due = order.duty == KEEP and order.safe > self._told.safe and boot_s() - self._told_s >= _SAY_SAFE_EVERY_S
         if order.duty == self._told.duty and not due:
             return

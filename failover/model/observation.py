@@ -102,11 +102,18 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     wal_bytes: int
 
 
+class StoreBehind(msgspec.Struct, frozen=True, kw_only=True):
+    """A store that lacks something of what was shipped, and why."""
+
+    store: str
+    why: str
+
+
 class ShippingFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What a host's WAL shipper said last. Everything before ``acknowledged_lsn`` is in stores of two providers;
     ``exposure_bytes`` and ``exposure_s`` are the size and the age of what is not (``None``: not known).
 
-    ``behind``: stores that lack something, and why. ``error``: why nothing is shipped now. ``snapshot_wanted``: WAL was
+    ``behind``: stores that lack something. ``error``: why nothing is shipped now. ``snapshot_wanted``: WAL was
     lost before two stores had it, so what is shipped now leads on from no snapshot until there is a newer one."""
 
     duty: Duty
@@ -116,7 +123,7 @@ class ShippingFacts(msgspec.Struct, frozen=True, kw_only=True):
     slot: str = ""
     error: str = ""
     timeline: int = 0
-    behind: dict[str, str] = {}
+    behind: tuple[StoreBehind, ...] = ()
     snapshot_wanted: str = ""
 
 

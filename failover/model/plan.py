@@ -155,6 +155,12 @@ class StopPrimary(Action, frozen=True, kw_only=True, tag="stop-primary"):
     budget_s: float
 
 
+class RestShipper(Action, frozen=True, kw_only=True, tag="rest-shipper"):
+    """The site's WAL shipper has hung up: a stop waits for whoever streams (safety D1). Only fleets with stores."""
+
+    site: str
+
+
 class AwaitReceived(Action, frozen=True, kw_only=True, tag="await-received"):
     """The target has flushed WAL past the source's shutdown checkpoint."""
 
@@ -236,6 +242,7 @@ Actions = (
     | ReleaseGates
     | AwaitDrained
     | StopPrimary
+    | RestShipper
     | AwaitReceived
     | CommitMove
     | ApplyDns

@@ -10,6 +10,7 @@ from enum import IntEnum
 import msgspec
 
 from failover.model.finding import Finding
+from failover.model.observation import StoreBehind
 
 SCHEMA = "failover/status/v1"
 
@@ -43,9 +44,26 @@ class RecordStatus(msgspec.Struct, frozen=True, kw_only=True):
     move: str = ""
 
 
+class ShippingStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """WAL on its way into the stores, from the primary ``site``. Everything before ``acknowledged_lsn`` is with two
+    providers; ``exposure_bytes`` and ``exposure_s`` are the size and the age of what is not. ``None``: not known.
+    ``behind``: stores that lack something. ``snapshot_wanted``: WAL was lost, and which."""
+
+    site: str
+    acknowledged_lsn: str | None = None
+    exposure_bytes: int | None = None
+    exposure_s: float | None = None
+    timeline: int = 0
+    slot: str = ""
+    behind: tuple[StoreBehind, ...] = ()
+    error: str = ""
+    snapshot_wanted: str = ""
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """The whole view. ``proven_restore_age_s`` is ``None``: no restore was proven. ``unprotected_s``: how long
-    the present primary has acknowledged writes that no second provider had, since its agent started."""
+    the present primary has acknowledged writes that no second provider had, since its agent started. ``shipping`` is
+    there only where a fleet has stores."""
 
     schema: str = SCHEMA
     fleet: str
@@ -57,6 +75,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     proven_restore_age_s: float | None = None
     findings: tuple[Finding, ...] = ()
     unprotected_s: float | None = None
+    shipping: ShippingStatus | msgspec.UnsetType = msgspec.UNSET
 
 
 class Level(IntEnum):

@@ -30,6 +30,7 @@ from failover.model.plan import (
     ReleaseQuarantine,
     RemoveSnapshot,
     RemoveWal,
+    RestShipper,
     StopPrimary,
     TakeSnapshot,
 )
@@ -62,6 +63,7 @@ from failover.operations.handlers_record import (
     CreateRecordHandler,
 )
 from failover.operations.handlers_rejoin import AwaitRejoinedHandler, ReleaseQuarantineHandler
+from failover.operations.handlers_shipping import RestShipperHandler
 from failover.operations.handlers_snapshot import (
     CopySnapshotHandler,
     RemoveSnapshotHandler,
@@ -95,6 +97,7 @@ def handlers(session: Session) -> Handlers:
         HoldGates: HoldGatesHandler(session),
         ReleaseGates: ReleaseGatesHandler(session),
         AwaitDrained: AwaitDrainedHandler(session),
+        RestShipper: RestShipperHandler(session),
         StopPrimary: StopPrimaryHandler(session),
         AwaitReceived: AwaitReceivedHandler(session),
         CommitMove: CommitMoveHandler(session),

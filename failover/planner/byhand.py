@@ -15,6 +15,7 @@ from failover.planner.hostspec import record_endpoints
 from failover.planner.hostspec_app import gate_socket
 from failover.planner.hostspec_edge import STATS_SOCKET
 from failover.planner.hostspec_hold import LISTENERS
+from failover.planner.wal import SHIPPER_PID
 
 TRUST = ".failover/trust"
 NOTHING = "# nothing to take back"
@@ -119,6 +120,12 @@ class ByHand:
             f"P=$(head -1 {data}/postmaster.pid); PGBIN=$(dirname $(readlink /proc/$P/exe)); "
             f"kill -INT $P; while [ -e {data}/postmaster.pid ]; do sleep 0.1; done"
         )
+
+    def stop_shipper(self, name: str) -> str:
+        """End the WAL shipper beside a frozen agent, which cannot start another one."""
+        if self._fleet.site(name).kind == _LOCAL:
+            return f"kill $(cat {self.host(name)}/{SHIPPER_PID})"
+        return "# nothing: it has ended with its agent"
 
     def controldata(self, name: str) -> str:
         """The control file of a stopped PostgreSQL: ``shut down`` and the latest checkpoint's location."""

@@ -16,6 +16,7 @@ from failover.model.status import Figure, Level, NamesSeen, Status, StoreSeen, V
 from failover.model.units import site_of
 from failover.planner.check_parts import names_findings, site_findings, stores_findings, version_findings
 from failover.planner.promote import observers
+from failover.planner.shipping import shipping_figures, shipping_findings, shipping_status
 from failover.planner.status import record_status, site_status, unprotected_s
 from failover.planner.switchover_steps import is_protected
 from failover.planner.verdict import DOWN, UP, agreed_down
@@ -39,7 +40,8 @@ def judge(
     """The fleet, or one ``site`` of it. ``specs``: wanted digests, ``names``: what DNS servers answered, ``stores``:
     which answered; all optional, because not every look asks for them."""
     found = tuple(_findings(fleet, seen, specs or {}, names))
-    found += tuple((_level(finding), finding) for finding in stores_findings(fleet, stores))
+    more = (*stores_findings(fleet, stores), *shipping_findings(fleet, seen))
+    found += tuple((_level(finding), finding) for finding in more)
     if site:
         found = tuple((level, finding) for level, finding in found if finding.site in ("", site))
     level = max((level for level, _ in found), key=_RANK.__getitem__, default=Level.OK)
@@ -58,6 +60,7 @@ def judge(
         record_error=seen.record_error,
         findings=findings,
         unprotected_s=unprotected_s(seen),
+        shipping=shipping_status(fleet, seen),
     )
     return Verdict(level=level, summary=summary, findings=findings, figures=_figures(view, seen), view=view)
 
@@ -198,4 +201,4 @@ def _figures(view: Status, seen: FleetSeen) -> tuple[Figure, ...]:
         figures.append(Figure(name="lag_bytes", value=site.lag_bytes, unit="B", site=site.name))
         if site.role == "primary" and state is not None:
             figures.append(Figure(name="unprotected_s", value=state.unprotected_s, unit="s", site=site.name))
-    return tuple(figures)
+    return (*figures, *shipping_figures(view.shipping))

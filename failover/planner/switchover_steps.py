@@ -29,6 +29,7 @@ from failover.model.units import MemberId, site_of
 from failover.planner.byhand import NOTHING, ByHand
 from failover.planner.dns_steps import dns_steps
 from failover.planner.preflight import answers
+from failover.planner.wal_steps import rest_shipper
 
 LANE = "move"
 STOP_BUDGET_S = 1.0
@@ -49,6 +50,7 @@ def move_steps(
     before = () if claimed else (*_checkpoints(fleet, source, target), *quiesce, _claim(fleet, source, target))
     return (
         *before,
+        *rest_shipper(fleet, site_of(source), lane=LANE),
         _hold(fleet, site_of(source), epoch),
         *_stop(fleet, source, target),
         _commit(fleet, source, target),

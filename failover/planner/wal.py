@@ -15,6 +15,8 @@ from failover.model.units import Lsn, parse_lsn
 
 SLOT = "walshipper"
 """Of the slot and of the connection. No member's name, and no beginning of one (safety B1)."""
+SHIPPER_PID = "run/ship.pid"
+"""Below the host's folder, for a person who has to end it."""
 SHIP: Duty = "ship"
 KEEP: Duty = "keep"
 REST: Duty = "rest"

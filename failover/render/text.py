@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from msgspec import UnsetType
+
 from failover.errors import FailoverError
 from failover.model.finding import Finding
 from failover.model.journal import JournalLine, RunView
 from failover.model.plan import Plan, Refusal, Step
 from failover.model.run_report import PreviewShown, RunReport, StepEnd
-from failover.model.status import SiteStatus, Status
+from failover.model.status import ShippingStatus, SiteStatus, Status
 from failover.model.units import format_duration
 from failover.render.findings import findings_text
 
@@ -60,7 +62,19 @@ def status_text(view: Status) -> str:
     head_line = f"{view.fleet}: {view.status}: {view.summary}"
     if view.unprotected_s:
         told += f"\nunprotected: {format_duration(view.unprotected_s)} since this primary's agent started"
+    restore += "" if isinstance(view.shipping, UnsetType) else f"\n{_shipping(view.shipping)}"
     return f"{head_line}\n{table(rows)}{told}\n{restore}\n{findings_text(view.findings)}"
+
+
+def _shipping(shown: ShippingStatus) -> str:
+    """What a loss of every database at once would cost now."""
+    if shown.exposure_bytes is None or shown.exposure_s is None:
+        told = f"unknown ({shown.error})" if shown.error else "unknown"
+    else:
+        told = f"{shown.exposure_bytes} B, {format_duration(shown.exposure_s)}" if shown.exposure_bytes else "0 B"
+        told += f" ({shown.error})" if shown.error else ""
+    since = f"; two stores have everything before {shown.acknowledged_lsn}" if shown.acknowledged_lsn else ""
+    return f"not in two stores yet: {told}{since}"
 
 
 def run_text(report: RunReport) -> str:

@@ -12,7 +12,7 @@ import pytest
 from failover.cli.app import main
 from failover.model.observation import ServiceFacts
 from tests.cli.golden import plain
-from tests.fakes.hosts import plain_fleet, with_stores
+from tests.fakes.hosts import plain_fleet, shipping_fleet, with_stores
 from tests.fakes.snapshots import Stored, stored
 from tests.fakes.wired import Memory, memory
 
@@ -73,6 +73,12 @@ def stored_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stored:
     found = stored(tmp_path)
     _behind(found.memory, monkeypatch)
     return found
+
+
+@pytest.fixture
+def shipping_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Memory:
+    """The same with a store at each data site, whose WAL is shipped."""
+    return _behind(memory(tmp_path, declared=shipping_fleet()), monkeypatch)
 
 
 @pytest.fixture

@@ -23,12 +23,13 @@ from failover.model.observation import (
     ProbeFacts,
     Replica,
     ServiceFacts,
+    ShippingFacts,
     SiteSeen,
 )
 from failover.model.record import Record, Timeline
 from failover.model.secret import Secret
 from failover.model.spec import HostSpec
-from failover.model.stores import StoreKind, StorePlace
+from failover.model.stores import SnapshotRules, StoreKind, StorePlace
 from failover.model.units import MemberId, site_of
 from failover.model.version import VERSION
 from failover.ports.record import Lease, RecordStore
@@ -83,6 +84,12 @@ def with_stores() -> Fleet:
     return msgspec.structs.replace(
         fleet(), stores=(store("north", "seaweedfs", "alpha"), store("south", "rclone", "beta"))
     )
+
+
+def shipping_fleet() -> Fleet:
+    """``with_stores()`` with somebody who can open what is put there: its WAL is shipped."""
+    rules = SnapshotRules(recipients=("age1" + "q" * 58, "age1" + "p" * 58))
+    return msgspec.structs.replace(with_stores(), snapshots=rules)
 
 
 def record(
@@ -157,8 +164,19 @@ def agent(site: str, of: Record, **more: object) -> AgentState:
         serving=data and of.primary_site == site,
         unprotected_s=0.0,
         doing="primary, protected" if of.primary_site == site else "standby",
+        shipping=shipping(site, of) if data else None,
     )
     return msgspec.structs.replace(state, **more)
+
+
+def shipping(site: str, of: Record, **more: object) -> ShippingFacts:
+    """What the shipper of ``site`` says when all is well; it counts only in a fleet with stores."""
+    here = of.primary_site == site
+    facts = ShippingFacts(
+        duty="ship" if here else "keep", acknowledged_lsn=1000, slot="walshipper",
+        exposure_bytes=0 if here else None, exposure_s=0.0 if here else None, timeline=1 if here else 0,
+    )  # fmt: skip
+    return msgspec.structs.replace(facts, **more)
 
 
 def seen(of: Record | None = None, **changed: AgentState | None) -> FleetSeen:
@@ -196,7 +214,7 @@ class MemoryHosts:
     """``Hosts`` over ``store``. ``silent`` sites do not answer. ``calls`` is every call that changes something.
 
     ``bad_hook``: a worker does not quiesce. ``stuck_stop``: the primary refuses to stop.
-    ``stuck_receive``: the standby never gets the last bytes.
+    ``stuck_receive``: the standby never gets the last bytes. ``stuck_shipper``: it ships on while its primary is moved.
     """
 
     store: RecordStore
@@ -205,6 +223,7 @@ class MemoryHosts:
     stuck_stop: bool = False
     stuck_receive: bool = False
     bad_hook: bool = False
+    stuck_shipper: bool = False
     calls: list[tuple[str, ...]] = field(default_factory=list)
     saved: dict[str, Certificate] = field(default_factory=dict)
     ended: tuple[str, ...] = ()
@@ -325,8 +344,13 @@ class MemoryHosts:
             gate = state.gate
             if gate.hold_run and gate.epoch != now.epoch:
                 gate = GateFacts(state="open", primary=now.primary_site, epoch=now.epoch)
+            serving = mine and facts.state == "primary"
+            ships = state.shipping
+            if ships is not None:
+                duty = "rest" if live and mine and not self.stuck_shipper else shipping(site, now).duty
+                ships = msgspec.structs.replace(ships, duty=duty)
             self.states[site] = msgspec.structs.replace(
-                state, record=now, database=facts, gate=gate, serving=mine and facts.state == "primary"
+                state, record=now, database=facts, gate=gate, serving=serving, shipping=ships
             )
 
     def _quarantine(self, site: str, now: Record) -> None:

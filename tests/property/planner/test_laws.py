@@ -22,6 +22,7 @@ from failover.model.plan import (
     CommitMove,
     HoldGates,
     Plan,
+    RestShipper,
     Step,
     StopPrimary,
 )
@@ -31,16 +32,28 @@ from failover.operations.inspect import look
 from failover.operations.session import Session
 from failover.planner import deploy, destroy, failback, names, promote, switchover
 from failover.ports.record import Lease
-from tests.fakes.hosts import ALPHA, BETA, agent, fleet, nothing_seen, plain_fleet, record, seen, suspects
+from tests.fakes.hosts import (
+    ALPHA,
+    BETA,
+    agent,
+    fleet,
+    nothing_seen,
+    plain_fleet,
+    record,
+    seen,
+    shipping_fleet,
+    suspects,
+)
 from tests.fakes.wired import Memory, memory
 
 KNOWN = frozenset(handlers(Session(wired=None)))  # type: ignore[arg-type]
-HARMLESS = (Checkpoint, AwaitDrained, AwaitReceived)
+HARMLESS = (Checkpoint, RestShipper, AwaitDrained, AwaitReceived)
 FENCE: tuple[type[Action], ...] = (HoldGates, AwaitDrained, StopPrimary, AwaitReceived)
 # An app without a gate of its own, with a process and a worker that run at the primary only.
 PLAIN = msgspec.structs.replace(
     plain_fleet(), app=msgspec.structs.replace(plain_fleet().app, services=plain_fleet().app.services[:2])
 )
+SHIPPING = shipping_fleet()
 SPECS = {site.name: f"digest-{site.name}" for site in fleet().sites}
 
 records = some.builds(
@@ -93,6 +106,7 @@ def every_plan(at: FleetSeen, run: str = "") -> list[Plan]:
     ask = deploy.DeployAsk(member=ALPHA, specs=SPECS)
     found = [
         *(switchover.plan(declared, at, switchover.SwitchoverAsk(to=to, run=run)) for to in ("alpha", "beta", "gamma")),
+        *(switchover.plan(SHIPPING, at, switchover.SwitchoverAsk(to=to, run=run)) for to in ("alpha", "beta")),
         *(switchover.plan(PLAIN, at, switchover.SwitchoverAsk(to=to, run=run)) for to in ("alpha", "beta")),
         *(promote.plan(declared, at, promote.PromoteAsk(site=to, run=run)) for to in ("alpha", "beta")),
         failback.plan(declared, at, failback.FailbackAsk(run=run)),
@@ -138,6 +152,21 @@ def test_hold_drain_stop_and_receive_come_before_a_planned_commit(at: FleetSeen,
             places = [order.index(kind) for kind in FENCE]
             assert places == sorted(places)
             assert run == "r1" or ClaimMove in order
+
+
+@given(looks(), some.sampled_from(["", "r1"]))
+def test_where_wal_is_shipped_the_shipper_rests_before_anybody_waits(at: FleetSeen, run: str) -> None:
+    for plan in every_plan(at, run):
+        kinds = [type(step.action) for step in plan.steps]
+        # Whoever ships: no other fleet has such a step, and none of its plans has changed for it.
+        assert kinds.count(RestShipper) <= 1
+        if RestShipper in kinds:
+            assert kinds.index(RestShipper) < kinds.index(HoldGates)
+            assert ClaimMove not in kinds or kinds.index(ClaimMove) < kinds.index(RestShipper)
+    for declared, wanted in ((SHIPPING, True), (fleet(), False)):
+        plan = switchover.plan(declared, at, switchover.SwitchoverAsk(to="beta", run=run))
+        if isinstance(plan, Plan) and any(isinstance(step.action, HoldGates) for step in plan.steps):
+            assert any(isinstance(step.action, RestShipper) for step in plan.steps) == wanted
 
 
 @given(looks())

@@ -38,6 +38,7 @@ MOVE = Move(run="r1", kind="switchover", source=ALPHA, target=BETA, budget_s=360
 
 @pytest.fixture
 def view(tmp_path: Path) -> HostView:
+    (tmp_path / "run").mkdir()
     made = HostView(host_dir=tmp_path, site="alpha", provider="north")
     spec = host_spec(fleet(), fleet().site("alpha"), SECRETS, serial=1)
     peer = Peer(site="beta", provider="south", address="127.0.0.1", agent_port=1, database_port=1)
@@ -109,6 +110,19 @@ def test_one_that_does_not_rest_is_killed_before_the_database_is_stopped(view: H
 
     lived(view, "stubborn", story)
     assert stops == [True]
+
+
+def test_one_that_does_not_rest_within_a_second_is_ended(view: HostView) -> None:
+    async def story(loop: ShipLoop) -> None:
+        await says(loop, SHIP)
+        process = loop._process
+        view.saw_record(record(move=MOVE, revision=42), asked_at_s=boot_s())
+        await says(loop, REST)
+        assert process is not None and process.returncode is not None
+        view.saw_record(record(revision=43), asked_at_s=boot_s())
+        await says(loop, SHIP)
+
+    lived(view, "stubborn", story)
 
 
 def test_a_standbys_slot_is_let_go_as_far_as_the_primary_said(view: HostView) -> None:
