@@ -17,6 +17,20 @@ class SettingsError(Exception):
     """A variable is missing or wrong; the message names it and never shows a secret value."""
 
 
+class StoreSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One bucket for pictures. `secret` stays out of every repr."""
+
+    name: str
+    endpoint: str
+    bucket: str
+    access_key: str
+    secret: str
+    region: str = "us-east-1"
+
+    def __repr__(self) -> str:
+        return f"StoreSettings(name={self.name!r})"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """One process's settings. `databases` holds passwords, so it stays out of every repr."""
@@ -26,6 +40,9 @@ class Settings:
     listen_host: str
     listen_port: int
     media_dir: Path
+    media_stores: tuple[StoreSettings, ...] = field(repr=False)
+    media_prefix: str
+    media_tombstone_s: float
     gate_socket: Path | None
     log_level: str
     budget_s: float
@@ -51,6 +68,9 @@ def read(environ: Mapping[str, str] | None = None, *, needs_listen: bool = False
         listen_host=host,
         listen_port=port,
         media_dir=Path(env.get("APP_MEDIA_DIR") or "media"),
+        media_stores=_stores(env),
+        media_prefix=(env.get("APP_MEDIA_PREFIX") or "media").strip("/") + "/",
+        media_tombstone_s=_seconds(env, "APP_MEDIA_TOMBSTONE_S", 35 * 86400.0),
         gate_socket=Path(gate) if gate else None,
         log_level=env.get("APP_LOG_LEVEL", "WARNING").upper(),
         budget_s=_seconds(env, "APP_BUDGET_S", 10.0),
@@ -80,6 +100,25 @@ def _databases(env: Mapping[str, str]) -> dict[str, str]:
     if not databases:
         raise SettingsError(f"{name}: names no site")
     return databases
+
+
+def _stores(env: Mapping[str, str]) -> tuple[StoreSettings, ...]:
+    """Nearest first; none where pictures are kept in the folder."""
+    file = env.get("APP_MEDIA_STORES_FILE")
+    if not file:
+        return ()
+    try:
+        found = msgspec.json.decode(Path(file).read_bytes(), type=tuple[StoreSettings, ...])
+    except OSError as failure:
+        raise SettingsError(f"APP_MEDIA_STORES_FILE: cannot read {file}: {failure.strerror}") from failure
+    except msgspec.DecodeError:
+        # Without its cause, which may quote a key.
+        raise SettingsError(
+            'APP_MEDIA_STORES_FILE: want a JSON array of {"name", "endpoint", "bucket", "access_key", "secret"}'
+        ) from None
+    if len({store.name for store in found}) != len(found):
+        raise SettingsError("APP_MEDIA_STORES_FILE: two stores have one name")
+    return found
 
 
 def _listen(env: Mapping[str, str]) -> tuple[str, int]:

@@ -21,11 +21,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from infra.app import accounts, events, follows, health, log, media, posts, static, timeline
+from infra.app import accounts, events, follows, health, log, media, media_removal, posts, static, timeline
 from infra.app.answers import Problem, error_response, on_problem, on_unavailable
 from infra.app.database import Database
 from infra.app.gate import Gate, Unavailable
 from infra.app.gate_server import GateServer
+from infra.app.media_stores import stores_of
 from infra.app.settings import Settings, SettingsError, read
 from infra.app.state import State
 
@@ -63,8 +64,10 @@ def routes() -> list[BaseRoute]:
 
 def build(state: State) -> Starlette:
     """The ASGI application around one state."""
+    # A picture can be removed only where the removal waits until no restore can want it back.
+    more = [Route("/api/media/{id}", media_removal.remove, methods=["DELETE"])] if state.stores is not None else []
     app = Starlette(
-        routes=routes(),
+        routes=[*routes(), *more],
         exception_handlers={
             Problem: on_problem,
             Unavailable: on_unavailable,
@@ -125,7 +128,7 @@ async def serve(settings: Settings) -> None:
         if settings.gate_socket is not None:
             await stack.enter_async_context(GateServer(gate, settings.gate_socket))
         config = uvicorn.Config(
-            build(State(settings=settings, database=database)),
+            build(State(settings=settings, database=database, stores=stores_of(settings))),
             host=settings.listen_host, port=settings.listen_port, http="httptools", ws="none", lifespan="off",
             access_log=False, log_config=None, server_header=False, proxy_headers=False, timeout_keep_alive=75,
             timeout_graceful_shutdown=2, headers=[("x-content-type-options", "nosniff")],

@@ -22,6 +22,8 @@ from infra.app import log
 from infra.app.database import Database
 from infra.app.gate import Gate, Unavailable
 from infra.app.gate_server import GateServer
+from infra.app.media_copy import keep_copying, keep_purging
+from infra.app.media_stores import stores_of
 from infra.app.settings import Settings, SettingsError, read
 
 BATCH = 100
@@ -130,16 +132,20 @@ async def work(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop)
     async with database:
         if settings.gate_socket is None:
-            await _perform_all(database, stopping)
+            await _perform_all(database, settings, stopping)
             return
         async with GateServer(gate, settings.gate_socket):
-            await _perform_all(database, stopping)
+            await _perform_all(database, settings, stopping)
 
 
-async def _perform_all(database: Database, stopping: asyncio.Event) -> None:
+async def _perform_all(database: Database, settings: Settings, stopping: asyncio.Event) -> None:
+    stores = stores_of(settings)
     async with asyncio.TaskGroup() as group:
         for duty in DUTIES:
             group.create_task(perform(database, duty, stopping))
+        if stores is not None:
+            group.create_task(keep_copying(database, stores, stopping))
+            group.create_task(keep_purging(database, stores, stopping, after_s=settings.media_tombstone_s))
 
 
 def main() -> int:
@@ -151,7 +157,8 @@ def main() -> int:
         return 2
     log.set_up(process="worker", level=settings.log_level)
     # A worker needs at most one connection for each duty; two stay open.
-    uvloop.run(work(replace(settings, pool_min=min(2, settings.pool_min), pool_max=len(DUTIES))))
+    duties = len(DUTIES) + (2 if settings.media_stores else 0)
+    uvloop.run(work(replace(settings, pool_min=min(2, settings.pool_min), pool_max=duties)))
     return 0
 
 

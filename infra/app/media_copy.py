@@ -1,0 +1,148 @@
+"""The worker's part of pictures in stores: copies what the outbox names, purges what was removed long enough ago.
+
+A row of the outbox is leased, its picture copied, the row deleted: a worker killed at any instant leaves the row, and a
+copy done twice is the same bytes twice. Must never be here: removing a picture that has no tombstone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from typing import LiteralString
+
+import psycopg
+
+from infra.app.database import Database
+from infra.app.gate import Unavailable
+from infra.app.media_stores import MediaStores, Nowhere, StoreError
+
+AT_ONCE = 16
+EVERY_S, IDLE_S = 0.05, 0.4
+PURGE_EVERY_S = 30.0
+FAILURE_PAUSE_S = 1.0
+# A request that put its bytes before a purge took them must not find the tombstone gone: it ends long before this.
+GRACE_S = 120.0
+
+_log = logging.getLogger("infra.app.worker")
+
+# A lease is longer than a copy may take. Only a worker that was killed lets one run out.
+LEASE: LiteralString = """
+WITH due AS (
+  SELECT media, store FROM media_outbox WHERE due_at <= now() AND store = ANY(%(stores)s)
+  ORDER BY due_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED
+)
+UPDATE media_outbox o SET tries = o.tries + 1, due_at = now() + interval '12 seconds' FROM due
+WHERE o.media = due.media AND o.store = due.store
+RETURNING o.media, o.store"""
+
+COPIED: LiteralString = """
+DELETE FROM media_outbox o USING unnest(%(media)s::text[], %(stores)s::text[]) AS done (media, store)
+WHERE o.media = done.media AND o.store = done.store"""
+
+# A store that stays away is asked again after half a second, then ever more rarely: each minute at last.
+DEFER: LiteralString = """
+UPDATE media_outbox o SET due_at = now() + least(60, 0.25 * 2 ^ least(o.tries, 8)) * interval '1 second'
+FROM unnest(%(media)s::text[], %(stores)s::text[]) AS failed (media, store)
+WHERE o.media = failed.media AND o.store = failed.store"""
+
+# A picture that came back is no longer removed. What is to be purged is no longer to be copied.
+PURGE: LiteralString = """
+WITH due AS (
+  SELECT id FROM media_tombstones
+  WHERE purged_at IS NULL AND due_at <= now() AND removed_at < now() - %(after_s)s * interval '1 second'
+  ORDER BY removed_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED
+), back AS (
+  DELETE FROM media_tombstones t USING due WHERE t.id = due.id AND EXISTS (SELECT FROM media m WHERE m.id = t.id)
+), marked AS (
+  UPDATE media_tombstones t SET purging_at = coalesce(t.purging_at, now()), due_at = now() + interval '60 seconds'
+  FROM due WHERE t.id = due.id AND NOT EXISTS (SELECT FROM media m WHERE m.id = t.id) RETURNING t.id
+), uncopied AS (DELETE FROM media_outbox o USING marked WHERE o.media = marked.id)
+SELECT id FROM marked"""
+
+PURGED: LiteralString = """
+UPDATE media_tombstones SET purged_at = now() WHERE id = ANY(%(media)s) AND purging_at IS NOT NULL"""
+
+FORGET: LiteralString = """
+DELETE FROM media_tombstones WHERE purged_at < now() - %(grace_s)s * interval '1 second'"""
+
+
+async def copy_due(database: Database, stores: MediaStores) -> int:
+    """Lease a batch of the outbox and copy it; how many rows there were."""
+    leased = await database.run(LEASE, {"stores": list(stores.names), "batch": AT_ONCE})
+    outcomes = await asyncio.gather(*(_copied(stores, media, store) for media, store in leased))
+    for statement, wanted in ((COPIED, True), (DEFER, False)):
+        rows = [row for row, copied in zip(leased, outcomes, strict=True) if copied is wanted]
+        if rows:
+            await database.run(statement, {"media": [row[0] for row in rows], "stores": [row[1] for row in rows]})
+    return len(leased)
+
+
+async def purge_due(database: Database, stores: MediaStores, *, after_s: float) -> int:
+    """Purge a batch of pictures removed more than `after_s` ago, from every store; how many are gone now."""
+    marked = await database.run(PURGE, {"after_s": after_s, "batch": AT_ONCE})
+    outcomes = await asyncio.gather(*(_purged(stores, media) for (media,) in marked))
+    done = [media for (media,), purged in zip(marked, outcomes, strict=True) if purged]
+    if done:
+        await database.run(PURGED, {"media": done})
+    await database.run(FORGET, {"grace_s": GRACE_S})
+    return len(done)
+
+
+async def keep_copying(database: Database, stores: MediaStores, stopping: asyncio.Event) -> None:
+    """Copy until told to stop: at once while there is something, then slowing down to a look each IDLE_S."""
+    pause_s = EVERY_S
+
+    async def once() -> float:
+        nonlocal pause_s
+        found = await copy_due(database, stores)
+        pause_s = EVERY_S if found else min(2 * pause_s, IDLE_S)
+        return 0.0 if found >= AT_ONCE else pause_s
+
+    await _again(once, "copy pictures", stopping)
+
+
+async def keep_purging(database: Database, stores: MediaStores, stopping: asyncio.Event, *, after_s: float) -> None:
+    """Purge until told to stop."""
+
+    async def once() -> float:
+        return 0.0 if await purge_due(database, stores, after_s=after_s) >= AT_ONCE else PURGE_EVERY_S
+
+    await _again(once, "purge pictures", stopping)
+
+
+async def _again(once: Callable[[], Awaitable[float]], name: str, stopping: asyncio.Event) -> None:
+    """Repeat it with the pause it asks for. A failure is logged once; a closed gate is waited out."""
+    told: str | None = ""
+    while not stopping.is_set():
+        try:
+            pause_s = await once()
+        except Unavailable:
+            pause_s = EVERY_S
+        except psycopg.Error as failure:
+            if failure.sqlstate != told:
+                _log.error("%s fails: %s, sqlstate %s", name, type(failure).__name__, failure.sqlstate)
+            told, pause_s = failure.sqlstate, FAILURE_PAUSE_S
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause_s):
+                await stopping.wait()
+
+
+async def _copied(stores: MediaStores, media: str, store: str) -> bool:
+    """The row keeps what was not copied, and its lease says when to try again."""
+    try:
+        await stores.copy(media, store)
+    except (StoreError, Nowhere) as failure:
+        _log.info("%s was not copied to %s: %s", media, store, failure)
+        return False
+    return True
+
+
+async def _purged(stores: MediaStores, media: str) -> bool:
+    try:
+        await stores.purge(media)
+    except StoreError as failure:
+        _log.info("%s is not purged yet: %s", media, failure)
+        return False
+    return True
