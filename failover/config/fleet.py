@@ -6,6 +6,7 @@ from pathlib import Path
 
 from failover.config.app import decode_app
 from failover.config.decode import Value
+from failover.config.media import check_media, decode_media
 from failover.config.names import Name
 from failover.config.nodes import Node, parse_nodes
 from failover.config.placement import check_placement, check_preferred
@@ -23,7 +24,7 @@ from failover.model.fleet import Fleet
 
 _KEYS = (
     "fleet", "preferred", "promote", "on_standby_loss", "record", "sites", "app", "dns", "timing", "stores",
-    "snapshots",
+    "snapshots", "media",
 )  # fmt: skip
 
 
@@ -72,6 +73,7 @@ def _decode(root: Node, problems: Problems) -> Fleet:
     record = _record(top.optional("record"))
     sites = decode_sites(top.required("sites", "{alpha: {provider: north, role: data, address: 127.10.0.1}, …}"))
     stores = decode_stores(top.optional("stores"), sites)
+    snapshots = decode_snapshots(top.optional("snapshots"))
     fleet = Fleet(
         name=top.required("fleet", "demo").name(Name.LABEL),
         preferred=top.required("preferred", "alpha").text(),
@@ -83,7 +85,8 @@ def _decode(root: Node, problems: Problems) -> Fleet:
         dns=decode_dns(top.required("dns", "{zone: example.org, name: www.example.org}")),
         timing=decode_timing(top.optional("timing")),
         stores=stores,
-        snapshots=decode_snapshots(top.optional("snapshots")),
+        snapshots=snapshots,
+        media=decode_media(top.optional("media"), snapshots),
     )
     check_preferred(fleet.preferred, fleet.sites, problems)
     check_placement(fleet.sites, record, problems)
@@ -93,6 +96,7 @@ def _decode(root: Node, problems: Problems) -> Fleet:
     check_timing(fleet.timing, promote, problems)
     check_stores(fleet, problems)
     check_snapshots(fleet, problems)
+    check_media(fleet, problems)
     return fleet
 
 

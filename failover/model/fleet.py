@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
-from failover.model.stores import SnapshotRules, StorePlace
+from failover.model.stores import MediaRules, SnapshotRules, StorePlace
 
 # RFC 2544, routed nowhere: a local site with such an address has a network namespace of its own on this machine.
 ISOLATED = ipaddress.ip_network("198.18.0.0/15")
@@ -149,6 +149,7 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
     record: str = "etcd"
     stores: tuple[StorePlace, ...] = ()
     snapshots: SnapshotRules | None = None
+    media: MediaRules | None = None
 
     def site(self, name: str) -> Site:
         """The site called ``name``. Raises ``KeyError``."""

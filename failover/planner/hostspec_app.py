@@ -11,12 +11,14 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from failover.model.fleet import AppClass, Fleet, Service, Site
+from failover.model.media import media_prefix
 from failover.model.secret import FleetSecrets
 from failover.model.spec import File, Ready, ServiceSpec
 from failover.planner.hostspec_net import LOCAL, listen_address
 
 DATABASES_FILE = "run/databases.json"
 MEDIA_FOLDER = "media"
+STORES_FILE = "run/media-stores.json"
 APP_ROLE = "app"
 _STOP_TIMEOUT_S = 5.0
 
@@ -51,6 +53,26 @@ def databases_file(fleet: Fleet, site: Site, secrets: FleetSecrets) -> File:
     return File(path=DATABASES_FILE, text=msgspec.json.encode(urls).decode(), mode=0o600)
 
 
+def stores_files(fleet: Fleet, site: Site, secrets: FleetSecrets) -> tuple[File, ...]:
+    """The stores for media with their keys, the nearest to ``site`` first; none where media stay in the folder."""
+    if not _media(fleet, secrets):
+        return ()
+    near = sorted(fleet.stores, key=lambda store: (store.site != site.name, store.provider != site.provider))
+    places = [
+        {
+            "name": store.name,
+            "endpoint": store.endpoint,
+            "bucket": store.bucket,
+            "region": store.region,
+            "access_key": secrets.store_keys[store.name].access_key,
+            "secret": secrets.store_keys[store.name].secret.reveal(),
+        }
+        for store in near
+        if store.name in secrets.store_keys
+    ]
+    return (File(path=STORES_FILE, text=msgspec.json.encode(places).decode(), mode=0o600),)
+
+
 def database_url(fleet: Fleet, at: Site, secrets: FleetSecrets, *, from_site: Site) -> str:
     """libpq URL of the app's database at ``at``. A dead or frozen peer is noticed in seconds, not in kernel hours.
 
@@ -77,7 +99,11 @@ def database_url(fleet: Fleet, at: Site, secrets: FleetSecrets, *, from_site: Si
 
 def _service(fleet: Fleet, site: Site, service: Service, databases: File, secrets: FleetSecrets) -> ServiceSpec:
     # The operator's variables first: one that has a name of ours would cut the process off its gate or database.
-    environment = {**_variables(fleet, site, service.environment, secrets, port=service.port), **_wiring(site)}
+    environment = {
+        **_variables(fleet, site, service.environment, secrets, port=service.port),
+        **_wiring(site),
+        **_media(fleet, secrets),
+    }
     if service.port:
         environment["APP_LISTEN"] = f"{listen_address(site)}:{service.port}"
     if service.gate:
@@ -86,7 +112,7 @@ def _service(fleet: Fleet, site: Site, service: Service, databases: File, secret
         name=service.name,
         command=_placed(site, service.command, port=service.port),
         environment=environment,
-        files=(databases,),
+        files=(databases, *stores_files(fleet, site, secrets)),
         start=service.start,
         ready=Ready(address=site.address, port=service.port, http_path=service.health) if service.port else None,
         gate=gate_socket(service.name) if service.gate else "",
@@ -137,4 +163,14 @@ def _wiring(site: Site) -> dict[str, str]:
         "APP_SITE": site.name,
         "APP_DATABASES_FILE": "{host}/" + DATABASES_FILE,
         "APP_MEDIA_DIR": "{host}/" + MEDIA_FOLDER,
+    }
+
+
+def _media(fleet: Fleet, secrets: FleetSecrets) -> dict[str, str]:
+    if fleet.media is None or not any(store.name in secrets.store_keys for store in fleet.stores):
+        return {}
+    return {
+        "APP_MEDIA_STORES_FILE": "{host}/" + STORES_FILE,
+        "APP_MEDIA_PREFIX": media_prefix(fleet.name),
+        "APP_MEDIA_TOMBSTONE_S": f"{fleet.media.keep_removed_s:g}",
     }

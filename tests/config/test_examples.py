@@ -16,13 +16,14 @@ from tests.config.examples import BROKEN, HERE, VALID, check
 CODES = [
     "address-taken", "bad-address", "bad-character", "bad-choice", "bad-endpoint", "bad-name", "bad-recipient",
     "bad-value", "data-one-provider", "data-sites-few", "dns-name", "dns-one-provider", "dns-ttl", "duplicate-key",
-    "empty-file", "gate-class", "health-paths", "hook-alone", "keeper-setting", "missing-key", "missing-unit",
-    "no-web-service", "no-witness", "not-built", "not-loopback", "not-utf8", "out-of-range", "path-twice", "port-taken",
-    "preferred-witness", "recipients-few", "record-sqlite", "reserved-name", "secret-in-command", "secret-in-file",
-    "store-endpoint", "store-home", "store-kind", "store-twice", "stores-few", "stores-share", "timing-nervous",
-    "timing-order", "too-deep", "unknown-key", "unknown-placeholder", "unknown-program", "unknown-site", "voters-even",
-    "voters-few", "voters-majority", "voters-share", "voters-sqlite", "witness-provider", "worker-not-held",
-    "wrong-type", "yaml-anchor", "yaml-documents", "yaml-key", "yaml-merge", "yaml-syntax", "yaml-tab", "yaml-tag",
+    "empty-file", "gate-class", "health-paths", "hook-alone", "keeper-setting", "media-window", "missing-key",
+    "missing-unit", "no-web-service", "no-witness", "not-built", "not-loopback", "not-utf8", "out-of-range",
+    "path-twice", "port-taken", "preferred-witness", "recipients-few", "record-sqlite", "reserved-name",
+    "secret-in-command", "secret-in-file", "store-endpoint", "store-home", "store-kind", "store-twice", "stores-few",
+    "stores-share", "timing-nervous", "timing-order", "too-deep", "unknown-key", "unknown-placeholder",
+    "unknown-program", "unknown-site", "voters-even", "voters-few", "voters-majority", "voters-share", "voters-sqlite",
+    "witness-provider", "worker-not-held", "wrong-type", "yaml-anchor", "yaml-documents", "yaml-key", "yaml-merge",
+    "yaml-syntax", "yaml-tab", "yaml-tag",
 ]
 # fmt: on
 

@@ -12,9 +12,10 @@ from failover.errors import ConfigError
 from failover.model.fleet import App, AppClass, Fleet, HttpPaths, Service, Site
 from failover.model.secret import FleetSecrets, Secret, StoreKey
 from failover.model.spec import HostSpec, ServiceSpec
-from failover.model.stores import SnapshotRules, StorePlace
+from failover.model.stores import MediaRules, SnapshotRules, StorePlace
 from failover.planner.hostspec import KEEPER_OWNED, host_spec, record_endpoints
 from failover.planner.hostspec_edge import STATS_SOCKET, edge_service
+from infra.app.settings import StoreSettings
 from tests.integration.edge.fleets import secrets, three_sites
 
 FLEET = three_sites("127.85.0")
@@ -76,6 +77,33 @@ def test_a_site_runs_its_own_store_and_a_data_site_reaches_all_of_them() -> None
     assert (at["gamma"].stores, at["gamma"].recipients) == ((), ())
     database = at["alpha"].database
     assert database is not None and database.settings["summarize_wal"] == "on"
+
+
+def test_the_app_is_given_the_stores_nearest_first_and_only_where_media_are_declared() -> None:
+    fleet = with_stores(media=MediaRules(keep_removed_s=86400))
+    for site, order in (("alpha", ["north", "south"]), ("beta", ["south", "north"])):
+        found = next(
+            one for one in host_spec(fleet, fleet.site(site), with_keys(), serial=1).services if one.name == "web-1"
+        )
+        (file,) = (file for file in found.files if file.path.endswith("media-stores.json"))
+        places = json.loads(file.text)
+        assert [place["name"] for place in places] == order
+        assert file.mode == 0o600
+        assert found.environment["APP_MEDIA_STORES_FILE"] == "{host}/" + file.path
+        assert found.environment["APP_MEDIA_PREFIX"] == f"{fleet.name}/media/"
+        assert found.environment["APP_MEDIA_TOMBSTONE_S"] == "86400"
+        assert not any("opens" in value for value in found.environment.values())
+        assert [place.name for place in msgspec.json.decode(file.text, type=tuple[StoreSettings, ...])] == order
+    plain = {site.name: host_spec(with_stores(), site, with_keys(), serial=1) for site in FLEET.sites}
+    assert not [
+        one.name
+        for spec in plain.values()
+        for one in spec.services
+        if "APP_MEDIA_STORES_FILE" in one.environment or any("media" in file.path for file in one.files)
+    ]
+    assert {site.name: spec(site.name, with_stores(media=MediaRules())).digest() for site in FLEET.sites} == {
+        site.name: spec(site.name).digest() for site in FLEET.sites
+    }
 
 
 def test_a_store_whose_key_is_not_here_changes_nothing_and_a_fleet_without_stores_is_as_ever() -> None:
