@@ -12,7 +12,7 @@ import signal
 import ssl
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +36,7 @@ from failover.ports.dns import DnsProvider
 from failover.ports.hosts import Hosts
 from failover.ports.journal import Journal
 from failover.ports.measure import Measure
+from failover.ports.media_index import MediaIndex
 from failover.ports.provisioner import Provisioner
 from failover.ports.record import RecordStore
 from failover.ports.scratch import Scratch
@@ -72,6 +73,7 @@ def wire(options: Options) -> Wired:
         bucket=parts.bucket,
         source=parts.source,
         scratch=parts.scratch,
+        media_index=parts.media_index,
     )
     return Wired(fleet=fleet, fleet_path=path, state_dir=state_dir, makers=makers)
 
@@ -206,6 +208,18 @@ class _Parts:
 
         key = require_store_keys(self._trust, (place,), self.secrets())[place.name]
         return S3Bucket(place, key, deadline_s=deadline_s)
+
+    def media_index(self, sites: Sequence[str]) -> MediaIndex:
+        """The fleet file's query, at the app's database of the first of these sites that answers."""
+        from failover.adapters.media_index import PostgresMediaIndex
+
+        return PostgresMediaIndex(
+            [self._fleet.site(name) for name in sites],
+            database=self._fleet.app.database,
+            role="keeper",
+            password=self.secrets().keeper_password,
+            query=self._fleet.media.index if self._fleet.media is not None else "",
+        )
 
     def secrets(self) -> FleetSecrets:
         """From the trust folder."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
 from failover.errors import FailoverError
 from failover.model.media import Expected, Held
@@ -60,7 +60,7 @@ class _Lane:
 
 async def decisions(
     merge: Merge, stores: Sequence[Store], index: MediaIndex | None, *, prefix: str
-) -> AsyncIterator[Decision]:
+) -> AsyncGenerator[Decision, None]:
     """Every decision of ``merge``, whose lanes these are. Raises ``LaneFailed``."""
     lanes = {store.name: _Lane(store.name, _listed(store, prefix)) for store in stores}
     if index is not None:

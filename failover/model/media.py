@@ -47,8 +47,8 @@ class StoreCounts(msgspec.Struct, kw_only=True):
 
 class Trouble(msgspec.Struct, frozen=True, kw_only=True):
     """One object with something wrong. ``kind``: ``lost`` (the app refers to it, no store that answers has it),
-    ``damaged`` (no good copy in ``stores``; ``good`` have one), ``differs`` (copies differ, and nothing says which is
-    right), ``not-copied`` (``why``)."""
+    ``damaged`` (``stores`` hold other bytes; ``good`` the right ones), ``differs`` (copies differ, and nothing says yet
+    which is right), ``unread`` and ``not-copied`` (``why``)."""
 
     kind: str
     key: str

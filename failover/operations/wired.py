@@ -7,7 +7,7 @@ adapter's name.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +19,7 @@ from failover.ports.dns import DnsProvider
 from failover.ports.hosts import Hosts
 from failover.ports.journal import Journal
 from failover.ports.measure import Measure
+from failover.ports.media_index import MediaIndex
 from failover.ports.provisioner import Provisioner
 from failover.ports.record import RecordStore
 from failover.ports.scratch import Scratch
@@ -47,6 +48,7 @@ class Makers:
         bucket: Callable[[StorePlace, float], StoreBucket],
         source: Callable[[str, str], SnapshotSource],
         scratch: Callable[[], Scratch],
+        media_index: Callable[[Sequence[str]], MediaIndex],
     ) -> None:
         self.hosts = hosts
         self.record = record
@@ -61,6 +63,7 @@ class Makers:
         self.bucket = bucket
         self.source = source
         self.scratch = scratch
+        self.media_index = media_index
 
 
 class Wired:
@@ -132,6 +135,10 @@ class Wired:
     def snapshots_dir(self) -> Path:
         """What this machine keeps of snapshots: file lists, the last proven restore, copies in the making."""
         return self.state_dir / "snapshots"
+
+    def media_index(self, sites: Sequence[str]) -> MediaIndex:
+        """What media the app refers to, asked of these sites in this order. Whoever uses it closes it."""
+        return self._makers.media_index(sites)
 
     def bootstrap(self, site: str) -> Bootstrap:
         """What Pulumi hands the site's new host."""

@@ -28,11 +28,12 @@ class Copy(msgspec.Struct, frozen=True, kw_only=True):
 
 class Compare(msgspec.Struct, frozen=True, kw_only=True):
     """The copies cannot all be right (size, or ETags that are MD5 sums): read them. ``stores`` have one; ``absent`` do
-    not. ``only_etags``: the sizes agree."""
+    not. ``sizes``: in bytes, as ``stores``. ``only_etags``: they agree, with the index too."""
 
     key: str
     sha256: str
     stores: tuple[str, ...]
+    sizes: tuple[int, ...]
     absent: tuple[str, ...]
     only_etags: bool
 
@@ -129,7 +130,14 @@ class Merge:
         sizes = {found.size_bytes for found in held.values()}
         wrong = len(sizes) > 1 or expected.size_bytes not in (-1, *sizes)
         if wrong or self._etags_differ(held.values()):
-            return Compare(key=key, sha256=expected.sha256, stores=tuple(held), absent=absent, only_etags=not wrong)
+            return Compare(
+                key=key,
+                sha256=expected.sha256,
+                stores=tuple(held),
+                sizes=tuple(found.size_bytes for found in held.values()),
+                absent=absent,
+                only_etags=not wrong,
+            )
         size = sizes.pop()
         if absent:
             return Copy(key=key, sha256=expected.sha256, size_bytes=size, sources=tuple(held), targets=absent)

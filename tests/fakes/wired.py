@@ -23,6 +23,7 @@ from failover.ports.snapshot_source import SnapshotSource
 from failover.ports.store import Store
 from tests.fakes.hosts import MemoryHosts, fleet, settled
 from tests.fakes.journal import MemoryJournal
+from tests.fakes.media_index import MemoryIndex
 from tests.fakes.provisioner import MemoryProvisioner
 from tests.fakes.record import MemoryRecordStore
 
@@ -139,6 +140,7 @@ def memory(
     stores: tuple[Store, ...] = (),
     source: Callable[[str, str], SnapshotSource] | None = None,
     scratch: Callable[[], Scratch] | None = None,
+    index: MemoryIndex | None = None,
 ) -> Memory:
     """A settled fleet with its state in ``folder``, running exactly the specs its file asks for."""
     import msgspec
@@ -174,6 +176,7 @@ def memory(
         bucket=buckets.of,
         source=source or never,
         scratch=scratch or never,
+        media_index=lambda _sites: index or never(),
     )
     wired = Wired(fleet=declared, fleet_path=folder / "fleet.yaml", state_dir=folder / ".failover", makers=makers)
     return Memory(

@@ -114,6 +114,7 @@ def test_a_preview_of_one_silent_provider_hides_no_other(tmp_path: Path) -> None
         hosts=never, record=never, journal=never, dns=never, measure=never, stores=never, store_look=never,  # type: ignore[arg-type]
         provisioner=lambda: provisioner, secrets=lambda: SECRETS, bootstrap=bootstrap_of, bucket=never,  # type: ignore[arg-type]
         source=never, scratch=never,  # type: ignore[arg-type]
+        media_index=never,  # type: ignore[arg-type]
     )  # fmt: skip
     wired = Wired(fleet=fleet(), fleet_path=tmp_path / "fleet.yaml", state_dir=tmp_path, makers=makers)
     shown = preview(wired)
