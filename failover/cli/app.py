@@ -38,6 +38,7 @@ COMMANDS = {
     "drill": ("drill_commands", "Rehearse with load, fault and a measured report."),
     "resume": ("journal_commands", "Go on with a run that stopped."),
     "journal": ("journal_group", "What was done: list, show."),
+    "media": ("media_group", "The app's media in the stores: status, sync, verify."),
     "certificate": ("certificate_group", "What a former primary wrote that nobody else has: list, show."),
     "record": ("record_group", "The fleet's record: show."),
     "schedule": ("schedule_group", "Run check again and again: install, list, remove."),

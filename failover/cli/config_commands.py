@@ -25,7 +25,7 @@ def init(
         bool, typer.Option("--isolated", help="Each site in a network of its own (198.18.N.1 …; needs root).")
     ] = False,
     stores: Annotated[
-        bool, typer.Option("--stores", help="With an object store at two of them, and snapshots.")
+        bool, typer.Option("--stores", help="With an object store at two of them, snapshots and media.")
     ] = False,
     block: Annotated[int, typer.Option(metavar="N", help="Sites at 127.N.0.1, 127.N+10.0.1 and 127.N+20.0.1.")] = 10,
 ) -> int:

@@ -1,4 +1,5 @@
-"""What ``init --local --stores`` adds to the local fleet file: two stores, rich and poor on purpose, and snapshots."""
+"""What ``init --local --stores`` adds to the local fleet file: two stores, rich and poor on purpose, snapshots
+and media."""
 
 from __future__ import annotations
 
@@ -41,6 +42,14 @@ snapshots:
     daily: 7
     weekly: 4
     monthly: 12
+
+# The app's pictures: kept in the nearest store, copied to the other ones within a second or so.
+media:
+  # What the app's database refers to: a name below FLEET/media/, a sha256 in hex and a size in bytes, one object a row.
+  # `failover media` compares the stores with it. (default: none, and then what no store has cannot be told)
+  index: SELECT left(id, 2) || '/' || id, id, size_bytes FROM media
+  # How long the bytes of a removed object stay: longer than a restore reaches back. (default: as long as snapshots do)
+  keep_removed: 373d
 """
 
 

@@ -100,7 +100,7 @@ def test_the_stores_of_the_local_fleet_are_rich_and_poor_and_only_there_when_ask
     ]
     assert [store.endpoint.rpartition(":")[0] for store in fleet.stores] == ["http://127.60.0.1", "http://127.70.0.1"]
     assert fleet.snapshots == SnapshotRules(recipients=RECIPIENTS)
-    assert msgspec.structs.replace(fleet, stores=(), snapshots=None) == plain
+    assert msgspec.structs.replace(fleet, stores=(), snapshots=None, media=None) == plain
 
 
 def test_every_default_in_the_text_is_the_models() -> None:
