@@ -60,7 +60,7 @@ class _Lane:
 
 async def decisions(
     merge: Merge, stores: Sequence[Store], index: MediaIndex | None, *, prefix: str
-) -> AsyncGenerator[Decision, None]:
+) -> AsyncGenerator[list[Decision], None]:
     """Every decision of ``merge``, whose lanes these are. Raises ``LaneFailed``."""
     lanes = {store.name: _Lane(store.name, _listed(store, prefix)) for store in stores}
     if index is not None:
@@ -73,8 +73,7 @@ async def decisions(
                     merge.end(name)
                 else:
                     merge.feed(name, page)
-            for decision in merge.take():
-                yield decision
+            yield merge.take()
     finally:
         for lane in lanes.values():
             lane.task.cancel()

@@ -55,10 +55,11 @@ class MediaPass:
         found = decisions(self._merge, tuple(self._stores.values()), self._index, prefix=self._prefix)
         async with aclosing(found) as stream:
             try:
-                async for decision in stream:
-                    work = self._work(decision)
-                    if work is not None:
-                        await crowd.take(work)
+                async for batch in stream:
+                    for decision in batch:
+                        work = self._work(decision)
+                        if work is not None:
+                            await crowd.take(work)
             finally:
                 await crowd.end()
 

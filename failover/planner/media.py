@@ -7,7 +7,7 @@ something is a good copy over a bad one, decided after both were read (``mend``)
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -102,17 +102,46 @@ class Merge:
         """The lanes without which no further decision can be made."""
         return tuple(lane for lane in self.lanes if lane not in self._ended and not self._left(lane))
 
-    def take(self) -> Iterator[Decision]:
+    def take(self) -> list[Decision]:
         """Every decision that can be made now, in order of the keys."""
+        found: list[Decision] = []
         while not self.wants():
             heads = {lane: self._pages[lane][self._at[lane]] for lane in self.lanes if self._left(lane)}
             if not heads:
-                return
+                break
+            if len(heads) == len(self.lanes) and self._in_step(found):
+                continue
             key = min(head[0] for head in heads.values())
             row = {lane: head[1] for lane, head in heads.items() if head[0] == key}
             for lane in row:
                 self._at[lane] += 1
-            yield self._decide(key, row)
+            found.append(self._decide(key, row))
+        return found
+
+    def _in_step(self, found: list[Decision]) -> bool:
+        """The objects next in line that are the same in every lane, word for word; whether there were any. What
+        ``_decide`` says of them too, at a quarter of the cost: nearly all objects of nearly all passes."""
+        before = len(found)
+        for row in zip(*(self._pages[lane][self._at[lane] :] for lane in self.lanes), strict=False):
+            key, first = row[0]
+            etag = first.etag if isinstance(first, Held) else None
+            sha256 = ""
+            for other, entry in row[1:]:
+                same = other == key and entry.size_bytes == first.size_bytes
+                if same and isinstance(entry, Held):
+                    same = entry.etag == etag
+                elif same:
+                    sha256 = entry.sha256
+                if not same:
+                    break
+            else:
+                found.append(InStep(key=key, sha256=sha256 or digest_in(key), size_bytes=first.size_bytes))
+                continue
+            break
+        taken = len(found) - before
+        for lane in self.lanes:
+            self._at[lane] += taken
+        return taken > 0
 
     def _left(self, lane: str) -> bool:
         return self._at[lane] < len(self._pages[lane])

@@ -4,7 +4,6 @@ right, and nothing that is asked for can cost the last good copy."""
 from __future__ import annotations
 
 import string
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -114,7 +113,7 @@ def test_a_listing_out_of_order_is_refused(page: list[str]) -> None:
         merge.feed("s", [("l", Held(size_bytes=1))])
 
 
-def lanes_of(size: int, etags: tuple[str | None, str | None]) -> Iterator[Decision]:
+def lanes_of(size: int, etags: tuple[str | None, str | None]) -> list[Decision]:
     merge = Merge(("a", "b"), indexed=False)
     for name, etag in zip("ab", etags, strict=True):
         merge.feed(name, [("k", Held(size_bytes=size, etag=etag))])
