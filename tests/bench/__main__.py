@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import broken_laws, campaign, crashpoints, explore, faults, moves, network, plain, slow, times
+from tests.bench import broken_laws, campaign, crashpoints, explore, faults, media, moves, network, plain, slow, times
 
 BENCHES: dict[str, tuple[Callable[..., int], int]] = {
     "switchover": (moves.switchover, 30),
@@ -16,6 +16,7 @@ BENCHES: dict[str, tuple[Callable[..., int], int]] = {
     "campaign": (campaign.campaign, 200),
     "crashpoints": (crashpoints.crashpoints, crashpoints.ALL),
     "freeze": (faults.freeze, 10),
+    "media": (media.media, 7),
     "standby": (faults.standby, 5),
     "partition": (network.partition, 5),
     "slow": (slow.slow, 5),
