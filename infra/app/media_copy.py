@@ -1,4 +1,5 @@
-"""The worker's part of pictures in stores: copies what the outbox names, purges what was removed long enough ago.
+"""The worker's part of pictures in stores: copies what the outbox names, purges what was removed long enough ago, and
+brings to the stores what was kept in the folder before there were any.
 
 A row of the outbox is leased, its picture copied, the row deleted: a worker killed at any instant leaves the row, and a
 copy done twice is the same bytes twice. Must never be here: removing a picture that has no tombstone.
@@ -8,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import logging
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import LiteralString
 
 import psycopg
@@ -21,6 +24,7 @@ from infra.app.media_stores import MediaStores, Nowhere, StoreError
 AT_ONCE = 16
 EVERY_S, IDLE_S = 0.05, 0.4
 PURGE_EVERY_S = 30.0
+ADOPT_EVERY_S = 60.0
 FAILURE_PAUSE_S = 1.0
 # A request that put its bytes before a purge took them must not find the tombstone gone: it ends long before this.
 GRACE_S = 120.0
@@ -110,6 +114,32 @@ async def keep_purging(database: Database, stores: MediaStores, stopping: asynci
         return 0.0 if await purge_due(database, stores, after_s=after_s) >= AT_ONCE else PURGE_EVERY_S
 
     await _again(once, "purge pictures", stopping)
+
+
+async def adopt(stores: MediaStores, folder: Path) -> int:
+    """Bring every picture of the folder to every store; how many are left for another time."""
+    left = 0
+    for path in sorted(await asyncio.to_thread(lambda: list(folder.glob("[0-9a-f][0-9a-f]/*")))):
+        body = await asyncio.to_thread(path.read_bytes)
+        if hashlib.sha256(body).hexdigest() != path.name:
+            _log.warning("%s is no picture of ours: its name is not its digest", path.name)
+            continue
+        try:
+            await stores.put_everywhere(path.name, body)
+        except StoreError as failure:
+            _log.info("%s stays in the folder: %s", path.name, failure)
+            left += 1
+            continue
+        await asyncio.to_thread(path.unlink)
+    return left
+
+
+async def keep_adopting(stores: MediaStores, folder: Path, stopping: asyncio.Event) -> None:
+    """Until nothing is left in the folder, or told to stop."""
+    while not stopping.is_set() and await adopt(stores, folder):
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ADOPT_EVERY_S):
+                await stopping.wait()
 
 
 async def _again(once: Callable[[], Awaitable[float]], name: str, stopping: asyncio.Event) -> None:

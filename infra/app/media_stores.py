@@ -126,6 +126,15 @@ class MediaStores:
         body = await self.read(media, besides=to)
         await target.put(self.key(media), body, deadline_s=WRITE_S)
 
+    async def put_everywhere(self, media: str, body: bytes) -> None:
+        """Store it in every store. StoreError unless every one of them took it."""
+        answers = await asyncio.gather(
+            *(store.put(self.key(media), body, deadline_s=WRITE_S) for store in self._stores), return_exceptions=True
+        )
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+
     async def purge(self, media: str) -> None:
         """Remove it from every store. StoreError unless every one of them said that it is gone."""
         answers = await asyncio.gather(

@@ -22,7 +22,7 @@ from infra.app import log
 from infra.app.database import Database
 from infra.app.gate import Gate, Unavailable
 from infra.app.gate_server import GateServer
-from infra.app.media_copy import keep_copying, keep_purging
+from infra.app.media_copy import keep_adopting, keep_copying, keep_purging
 from infra.app.media_stores import stores_of
 from infra.app.settings import Settings, SettingsError, read
 
@@ -144,6 +144,7 @@ async def _perform_all(database: Database, settings: Settings, stopping: asyncio
         for duty in DUTIES:
             group.create_task(perform(database, duty, stopping))
         if stores is not None:
+            group.create_task(keep_adopting(stores, settings.media_dir, stopping))
             group.create_task(keep_copying(database, stores, stopping))
             group.create_task(keep_purging(database, stores, stopping, after_s=settings.media_tombstone_s))
 

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from infra.app.media_answer import picture
+from infra.app.media_copy import adopt
 from infra.app.media_stores import SHUNNED_S, MediaStores, Nowhere, StoreError
 from infra.app.settings import SettingsError, read
 from tests.infra.app.media_world import MemoryMedia, name_of, pair
@@ -92,6 +93,23 @@ def test_purged_means_that_every_store_said_so() -> None:
     asyncio.run(stores.purge(MEDIA))
     assert not near.objects
     assert not far.objects
+
+
+def test_the_folders_pictures_go_to_every_store_and_leave_the_folder_only_then(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    near, far, stores = pair()
+    folder = tmp_path_factory.mktemp("media")
+    for name, body in ((MEDIA, BODY), ("0" * 64, b"not what its name says")):
+        (folder / name[:2]).mkdir(exist_ok=True)
+        (folder / name[:2] / name).write_bytes(body)
+    far.silent = True
+    assert asyncio.run(adopt(stores, folder)) == 1
+    assert (folder / MEDIA[:2] / MEDIA).exists()
+    far.silent = False
+    assert asyncio.run(adopt(stores, folder)) == 0
+    assert near.objects == far.objects == {stores.key(MEDIA): BODY}
+    assert [path.name for path in folder.rglob("*") if path.is_file()] == ["0" * 64]
 
 
 @pytest.mark.parametrize(
