@@ -17,7 +17,8 @@ from failover.model.secret import Secret
 PAGE = 1000
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _T = TypeVar("_T")
-_Row = tuple[str | None, str | None, int | None]
+# What a query of somebody's gives may be of any type.
+_Row = tuple[object, object, object]
 
 
 class PostgresMediaIndex:
@@ -61,12 +62,12 @@ class PostgresMediaIndex:
         while rows := await self._asking(self._cursor.fetchmany(PAGE), stall_s):
             page = []
             for name, sha256, size_bytes in rows:
-                if not name or not sha256 or not _DIGEST.fullmatch(sha256) or size_bytes is None or size_bytes < 0:
+                one = _reference(prefix, name, sha256, size_bytes)
+                if one is None:
                     raise Damaged(f"the index of media has a row that is no reference: {name!r}", where=self.site)
-                if name == last:
-                    continue
-                last = name
-                page.append(Expected(key=prefix + name, sha256=sha256, size_bytes=size_bytes))
+                if one.key != last:
+                    page.append(one)
+                last = one.key
             yield page
 
     async def close(self) -> None:
@@ -104,3 +105,11 @@ class PostgresMediaIndex:
 
 def _broke(site: str, error: Exception) -> FailoverError:
     return Unreachable(f"the index of media broke off: {type(error).__name__}", where=site)
+
+
+def _reference(prefix: str, name: object, sha256: object, size_bytes: object) -> Expected | None:
+    if not (isinstance(name, str) and name and isinstance(sha256, str) and _DIGEST.fullmatch(sha256)):
+        return None
+    if not isinstance(size_bytes, int) or size_bytes < 0:
+        return None
+    return Expected(key=prefix + name, sha256=sha256, size_bytes=size_bytes)
