@@ -23,6 +23,7 @@ from infra.app.media_stores import MediaStores, Nowhere, StoreError
 
 AT_ONCE = 16
 EVERY_S, IDLE_S = 0.05, 0.4
+STOP_S = 0.5
 PURGE_EVERY_S = 30.0
 ADOPT_EVERY_S = 60.0
 FAILURE_PAUSE_S = 1.0
@@ -72,15 +73,45 @@ FORGET: LiteralString = """
 DELETE FROM media_tombstones WHERE purged_at < now() - %(grace_s)s * interval '1 second'"""
 
 
-async def copy_due(database: Database, stores: MediaStores) -> int:
-    """Lease a batch of the outbox and copy it; how many rows there were."""
-    leased = await database.run(LEASE, {"stores": list(stores.names), "batch": AT_ONCE})
-    outcomes = await asyncio.gather(*(_copied(stores, media, store) for media, store in leased))
-    for statement, wanted in ((COPIED, True), (DEFER, False)):
-        rows = [row for row, copied in zip(leased, outcomes, strict=True) if copied is wanted]
-        if rows:
-            await database.run(statement, {"media": [row[0] for row in rows], "stores": [row[1] for row in rows]})
-    return len(leased)
+class Copier:
+    """Copies side by side; each row is done with when its own copy is, however long the others take."""
+
+    def __init__(self, database: Database, stores: MediaStores) -> None:
+        self._database = database
+        self._stores = stores
+        self._running: dict[asyncio.Task[bool], tuple[str, str]] = {}
+
+    async def step(self, wait_s: float) -> bool:
+        """Begin what there is room for, wait for one to end, write down what did; False when there was nothing."""
+        room = AT_ONCE - len(self._running)
+        if room:
+            leased = await self._database.run(LEASE, {"stores": list(self._stores.names), "batch": room})
+            for media, store in leased:
+                self._running[asyncio.ensure_future(_copied(self._stores, media, store))] = (media, store)
+        if not self._running:
+            return False
+        await asyncio.wait(self._running, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
+        await self._settle()
+        return True
+
+    async def end(self) -> None:
+        """A little time for what runs; the rest is leased until another worker takes it."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=STOP_S)
+            await self._settle()
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    async def _settle(self) -> None:
+        ended = {task: row for task, row in self._running.items() if task.done()}
+        for statement, wanted in ((COPIED, True), (DEFER, False)):
+            rows = [row for task, row in ended.items() if task.result() is wanted]
+            if rows:
+                both = {"media": [media for media, _ in rows], "stores": [store for _, store in rows]}
+                await self._database.run(statement, both)
+        for task in ended:
+            del self._running[task]
 
 
 async def purge_due(database: Database, stores: MediaStores, *, after_s: float) -> int:
@@ -96,15 +127,19 @@ async def purge_due(database: Database, stores: MediaStores, *, after_s: float) 
 
 async def keep_copying(database: Database, stores: MediaStores, stopping: asyncio.Event) -> None:
     """Copy until told to stop: at once while there is something, then slowing down to a look each IDLE_S."""
+    copier = Copier(database, stores)
     pause_s = EVERY_S
 
     async def once() -> float:
         nonlocal pause_s
-        found = await copy_due(database, stores)
-        pause_s = EVERY_S if found else min(2 * pause_s, IDLE_S)
-        return 0.0 if found >= AT_ONCE else pause_s
+        busy = await copier.step(EVERY_S)
+        pause_s = EVERY_S if busy else min(2 * pause_s, IDLE_S)
+        return 0.0 if busy else pause_s
 
     await _again(once, "copy pictures", stopping)
+    with contextlib.suppress(Unavailable, psycopg.Error):
+        # Not written down: those copies are made once more.
+        await copier.end()
 
 
 async def keep_purging(database: Database, stores: MediaStores, stopping: asyncio.Event, *, after_s: float) -> None:

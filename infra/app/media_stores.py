@@ -18,7 +18,7 @@ READ_S = 4.0
 WRITE_S = 6.0
 # The next store is asked too when the nearer one has not answered by then: a dead host is silent, it does not refuse.
 HEDGE_S = 0.3
-SHUNNED_S = 2.0
+SHUNNED_S = 5.0
 
 
 class StoreError(Exception):

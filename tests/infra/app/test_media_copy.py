@@ -12,7 +12,7 @@ import psycopg
 
 from infra.app.database import Database
 from infra.app.gate import Gate
-from infra.app.media_copy import LEASE, copy_due, purge_due
+from infra.app.media_copy import LEASE, Copier, purge_due
 from infra.app.media_stores import MediaStores
 from infra.app.settings import read
 from tests.infra.app.media_world import MemoryMedia, name_of, pair
@@ -21,6 +21,7 @@ from tests.infra.app.processes import one
 Connection = psycopg.Connection[tuple[object, ...]]
 BODIES = [b"picture %d" % number for number in range(40)]
 DAY_S = 86400.0
+WAIT_S = 30.0
 T = TypeVar("T")
 
 
@@ -41,7 +42,8 @@ def queue(sql: Connection, near: MemoryMedia, stores: MediaStores) -> None:
 
 
 async def _until_done(database: Database, stores: MediaStores) -> None:
-    while await copy_due(database, stores):
+    copier = Copier(database, stores)
+    while await copier.step(WAIT_S):
         continue
 
 
@@ -87,7 +89,30 @@ def test_what_cannot_be_copied_stays_and_is_tried_ever_more_rarely(dsn: str, sql
     assert tries == 3
     # A store this process has not heard of is another process's to copy to.
     sql.execute("UPDATE media_outbox SET store = 'elsewhere', due_at = now()")
-    assert with_database(dsn, lambda database: copy_due(database, stores)) == 0
+    assert with_database(dsn, lambda database: Copier(database, stores).step(WAIT_S)) is False
+
+
+def test_one_copy_that_hangs_holds_up_no_other(dsn: str, sql: Connection) -> None:
+    near, far, stores = pair()
+    queue(sql, near, stores)
+    hung, put = stores.key(name_of(BODIES[0])), far.put
+
+    async def hangs(key: str, body: bytes, *, deadline_s: float) -> None:
+        if key == hung:
+            await asyncio.Event().wait()
+        await put(key, body, deadline_s=deadline_s)
+
+    far.put = hangs  # type: ignore[method-assign]
+
+    async def others(database: Database) -> None:
+        copier = Copier(database, stores)
+        while len(far.objects) < len(BODIES) - 1 or one(sql, "SELECT count(*) FROM media_outbox") > 1:
+            assert await copier.step(WAIT_S)
+        await copier.end()
+
+    with_database(dsn, others)
+    assert hung not in far.objects
+    assert one(sql, "SELECT count(*) FROM media_outbox") == 1
 
 
 def bury(sql: Connection, body: bytes, *, days: int) -> None:

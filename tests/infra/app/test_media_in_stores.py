@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import psycopg
 import pytest
 
-from tests.infra.app.media_servers import StoreServer, settings_file, two_stores
+from infra.app.media_s3 import S3MediaStore
+from infra.app.media_stores import StoreError
+from infra.app.settings import StoreSettings
+from tests.infra.app.media_servers import ACCESS, SECRET, StoreServer, settings_file, two_stores
 from tests.infra.app.processes import AppProcess, Person, Start, eventually, one
 
 Connection = psycopg.Connection[tuple[object, ...]]
@@ -124,6 +129,35 @@ def test_bytes_that_are_being_purged_are_refused_until_they_are_gone(site: Site,
     again = site.ada.call("POST", "/api/media", content=body, headers={"content-type": "image/png"}, key="k")
     assert again.status_code == 201
     assert "idempotent-replay" not in again.headers
+
+
+def test_one_bucket_over_s3(tmp_path: Path) -> None:
+    """Also what it says when it cannot: never a key, an address or a secret."""
+    with two_stores(tmp_path) as (north, _):
+        place = msgspec.convert(north.place(), StoreSettings)
+        body = png(8)
+
+        async def story() -> None:
+            store = S3MediaStore(place)
+            assert await store.get("a/b", deadline_s=WAIT_S) is None
+            await store.delete("a/b", deadline_s=WAIT_S)
+            await store.put("a/b", body, deadline_s=WAIT_S)
+            assert await store.get("a/b", deadline_s=WAIT_S) == body
+            await store.delete("a/b", deadline_s=WAIT_S)
+            assert await store.get("a/b", deadline_s=WAIT_S) is None
+            for wrong in (
+                msgspec.structs.replace(place, secret="not the secret"), msgspec.structs.replace(place, bucket="nobodys")
+            ):  # fmt: skip
+                with pytest.raises(StoreError) as refused:
+                    await S3MediaStore(wrong).put("a/b", body, deadline_s=WAIT_S)
+                assert not {SECRET, ACCESS, north.endpoint} & set(str(refused.value).split())
+            north.kill()
+            for call in (store.get("a/b", deadline_s=WAIT_S), store.put("a/b", body, deadline_s=WAIT_S)):
+                with pytest.raises(StoreError):
+                    await call
+
+        asyncio.run(story())
+        assert SECRET not in repr(place)
 
 
 def test_without_stores_a_picture_cannot_be_removed_and_no_store_is_known(app: AppProcess, sql: Connection) -> None:
