@@ -145,9 +145,8 @@ def test_one_bucket_over_s3(tmp_path: Path) -> None:
             assert await store.get("a/b", deadline_s=WAIT_S) == body
             await store.delete("a/b", deadline_s=WAIT_S)
             assert await store.get("a/b", deadline_s=WAIT_S) is None
-            for wrong in (
-                msgspec.structs.replace(place, secret="not the secret"), msgspec.structs.replace(place, bucket="nobodys")
-            ):  # fmt: skip
+            for change in ({"secret": "not the secret"}, {"bucket": "nobodys"}):
+                wrong = msgspec.structs.replace(place, **change)
                 with pytest.raises(StoreError) as refused:
                     await S3MediaStore(wrong).put("a/b", body, deadline_s=WAIT_S)
                 assert not {SECRET, ACCESS, north.endpoint} & set(str(refused.value).split())
