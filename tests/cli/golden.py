@@ -11,7 +11,7 @@ _VARYING = (
     (re.compile(r"\b\d+(\.\d+)? (ms|s|min)\b"), "# s"),
     (re.compile(r'"(seconds_s|seconds|seen_s_ago)":[0-9.e-]+'), r'"\1":0.0'),
     (re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z"), "TIME"),
-    (re.compile(r"\d{8}T\d{6}Z"), "TIME"),
+    (re.compile(r"missing-\d{8}T\d{6}Z"), "missing-TIME"),
     (re.compile(r"[\w.-]+@[\w.-]+ pid \d+"), "USER@HOST pid PID"),
     (re.compile(r"(?<=\S) {2,}"), "  "),  # columns are as wide as what varies
 )
