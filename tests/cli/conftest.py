@@ -38,7 +38,7 @@ class Said:
 Failover = Callable[..., Said]
 
 
-def behind(found: Memory, monkeypatch: pytest.MonkeyPatch) -> Memory:
+def _behind(found: Memory, monkeypatch: pytest.MonkeyPatch) -> Memory:
     for name in MODULES:
         monkeypatch.setattr(f"failover.cli.{name}.wire", lambda _options: found.wired)
     return found
@@ -47,13 +47,13 @@ def behind(found: Memory, monkeypatch: pytest.MonkeyPatch) -> Memory:
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Memory:
     """A settled fleet in memory, behind every command."""
-    return behind(memory(tmp_path), monkeypatch)
+    return _behind(memory(tmp_path), monkeypatch)
 
 
 @pytest.fixture
 def stores_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Memory:
     """The same with a store at each data site."""
-    return behind(memory(tmp_path, declared=with_stores()), monkeypatch)
+    return _behind(memory(tmp_path, declared=with_stores()), monkeypatch)
 
 
 @pytest.fixture
@@ -64,14 +64,14 @@ def plain_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Memory:
         state = found.hosts.states[site]
         feed = ServiceFacts(name="feed", state="running", pid=101, starts=1)
         found.hosts.states[site] = msgspec.structs.replace(state, services=(*state.services, feed))
-    return behind(found, monkeypatch)
+    return _behind(found, monkeypatch)
 
 
 @pytest.fixture
 def stored_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stored:
     """The same with two stores."""
     found = stored(tmp_path)
-    behind(found.memory, monkeypatch)
+    _behind(found.memory, monkeypatch)
     return found
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from failover.errors import Unreachable
-from tests.cli.conftest import Failover, behind
+from tests.cli.conftest import Failover, _behind
 from tests.cli.golden import same
 from tests.fakes.media_world import MediaWorld, key_of
 from tests.fakes.wired import memory
@@ -20,7 +20,7 @@ A, B, C = b"one", b"two", b"three"
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MediaWorld:
     """Three objects: one in both stores, one only at north, one damaged at south."""
     found = MediaWorld(tmp_path)
-    behind(found.memory, monkeypatch)
+    _behind(found.memory, monkeypatch)
     found.refer(A, B, C)
     found.hold(found.north, A, B, C)
     found.hold(found.south, A, C)
@@ -75,5 +75,5 @@ def test_usage(words: list[str], world: MediaWorld, failover: Failover) -> None:
 
 
 def test_a_fleet_without_stores_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failover: Failover) -> None:
-    behind(memory(tmp_path), monkeypatch)
+    _behind(memory(tmp_path), monkeypatch)
     same("media-no-stores", failover("media", "status").text())
