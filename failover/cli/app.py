@@ -41,7 +41,7 @@ COMMANDS = {
     "media": ("media_group", "The app's media in the stores: status, sync, verify."),
     "certificate": ("certificate_group", "What a former primary wrote that nobody else has: list, show."),
     "record": ("record_group", "The fleet's record: show."),
-    "schedule": ("schedule_group", "Run check again and again: install, list, remove."),
+    "schedule": ("schedule_group", "Run check, and snapshots, again and again: install, list, remove."),
     "agent": ("agent_command", ""),
 }
 _WITH_VALUE = ("--fleet",)

@@ -10,31 +10,37 @@ import typer
 from failover.cli.options import duration, options
 from failover.cli.wiring import wire
 from failover.errors import Exit
-from failover.operations.schedule import Job, install, listed, places, remove, texts
+from failover.model.units import format_duration
+from failover.operations.schedule import KINDS, install, job_name, jobs, listed, places, remove, texts
 from failover.render.json import DoneShown
 from failover.render.out import say, say_json
 
 app = typer.Typer(
-    name="schedule", help="Run check again and again.", no_args_is_help=True, rich_markup_mode=None
+    name="schedule", help="Run check, and snapshots, again and again.", no_args_is_help=True, rich_markup_mode=None
 )
 
 
 @app.command(name="install")
 def install_check(
     context: typer.Context,
-    every: Annotated[str, typer.Option(metavar="DURATION", help="How often.")] = "1m",
+    every: Annotated[str, typer.Option(metavar="DURATION", help="How often it is checked.")] = "1m",
     only_print: Annotated[bool, typer.Option("--print", help="Show what would be written; write nothing.")] = False,
 ) -> int:
-    """Check this fleet again and again: a systemd timer, or a line of the crontab. Repeatable."""
+    """Check this fleet again and again; take, prove and prune its snapshots. Systemd timers, or crontab lines.
+    Repeatable."""
     given = options(context)
     wired = wire(given)
-    command = (sys.executable, "-m", "failover", "--fleet", str(wired.fleet_path), "check")
-    job = Job(fleet=wired.fleet.name, command=command, every=duration(every, "--every"))
+    command = (sys.executable, "-m", "failover", "--fleet", str(wired.fleet_path))
+    wanted = jobs(wired.fleet, command, every=duration(every, "--every"))
     where = places()
     if only_print:
-        say("".join(f"# {path}\n{text}" for path, text in texts(job, where).items()))
+        say("".join(f"# {path}\n{text}" for job in wanted for path, text in texts(job, where).items()))
         return int(Exit.DONE)
-    return _done(context, f"check runs each {every}", install(job, where))
+    for job in wanted:
+        texts(job, where)  # all of them can be written, or none is
+    written = tuple(dict.fromkeys(path for job in wanted for path in install(job, where)))
+    also = "".join(f", {job.kind} each {format_duration(job.every)}" for job in wanted[1:])
+    return _done(context, f"check runs each {every}{also}", written)
 
 
 @app.command(name="list")
@@ -46,9 +52,9 @@ def list_checks(context: typer.Context) -> int:
 
 @app.command(name="remove")
 def remove_check(context: typer.Context) -> int:
-    """Take this fleet's entry away. Silent when there is none."""
-    name = f"failover-check-{wire(options(context)).fleet.name}"
-    gone = remove(name, places())
+    """Take this fleet's entries away. Silent when there is none."""
+    name = wire(options(context)).fleet.name
+    gone = tuple(path for kind in KINDS for path in remove(job_name(kind, name), places()))
     return _done(context, "removed" if gone else "there was none", gone)
 
 

@@ -1,4 +1,5 @@
-"""``check`` run again and again by the machine itself: a systemd timer, else one line of the crontab.
+"""``check``, and for a fleet with snapshots ``snapshot create``, ``verify`` and ``prune``, run again and again by the
+machine itself: systemd timers, else lines of the crontab.
 
 Repeatable: installing twice leaves one. Entries that are not this fleet's are never touched.
 """
@@ -14,23 +15,52 @@ from datetime import timedelta
 from pathlib import Path
 
 from failover.errors import Unreachable, UsageError
+from failover.model.fleet import Fleet
 
 _SYSTEMD = Path("/run/systemd/system")
 _CALL_S = 15.0
+_DAY = timedelta(days=1)
+KINDS = ("check", "snapshot", "verify", "prune")
+# So that cron does not begin them all at once; snapshots in the hour, the two that read or remove them by night.
+_CRON_AT = {"check": (0, 0), "snapshot": (7, 2), "verify": (23, 4), "prune": (43, 3)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What is run: ``command`` as a list of words, for the fleet called ``fleet``, each ``every``."""
+    """What is run: ``command`` as a list of words, for the fleet called ``fleet``, each ``every``. ``kind``: one of
+    ``KINDS``."""
 
     fleet: str
     command: tuple[str, ...]
     every: timedelta
+    kind: str = "check"
 
     @property
     def name(self) -> str:
         """The unit's name, and the mark in a crontab."""
-        return f"failover-check-{self.fleet}"
+        return job_name(self.kind, self.fleet)
+
+
+def job_name(kind: str, fleet: str) -> str:
+    """See ``Job.name``."""
+    return f"failover-{kind}-{fleet}"
+
+
+def jobs(fleet: Fleet, command: tuple[str, ...], *, every: timedelta) -> tuple[Job, ...]:
+    """Everything this fleet wants done. ``command``: what runs ``failover`` for it; ``every``: how often it is checked.
+
+    A snapshot is taken as often as the fleet file says; each day one is restored and proven, from another provider's
+    store in turn, and what the rules do not keep is removed."""
+    check = Job(fleet=fleet.name, command=(*command, "check"), every=every)
+    if fleet.snapshots is None:
+        return (check,)
+    wanted = (
+        ("snapshot", ("snapshot", "create", "--yes"), timedelta(seconds=fleet.snapshots.every_s)),
+        ("verify", ("snapshot", "verify"), _DAY),
+        ("prune", ("snapshot", "prune", "--yes"), _DAY),
+    )
+    more = (Job(fleet=fleet.name, command=(*command, *words), every=each, kind=kind) for kind, words, each in wanted)
+    return (check, *more)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,28 +127,28 @@ def remove(name: str, where: Places) -> tuple[str, ...]:
 def listed(where: Places) -> tuple[str, ...]:
     """Every entry of ours, of any fleet."""
     if where.units is not None:
-        return tuple(sorted(str(path) for path in where.units.glob("failover-check-*.timer")))
-    return tuple(line for line in _crontab(where) if "# failover-check-" in line)
+        return tuple(sorted(str(path) for kind in KINDS for path in where.units.glob(f"failover-{kind}-*.timer")))
+    return tuple(line for line in _crontab(where) if any(f"# failover-{kind}-" in line for kind in KINDS))
 
 
 def _service(job: Job) -> str:
-    # 1 is WARNING: a finding, not a failure of the unit.
+    # 1 is WARNING: a finding, not a failure of the unit. Nobody knows how long a terabyte takes.
+    limits = "SuccessExitStatus=1\nTimeoutStartSec=60" if job.kind == "check" else "TimeoutStartSec=infinity\nNice=10"
     return f"""\
 [Unit]
-Description=failover check of {job.fleet}
+Description=failover {job.kind} of {job.fleet}
 
 [Service]
 Type=oneshot
 ExecStart={_systemd_words(job.command)}
-SuccessExitStatus=1
-TimeoutStartSec=60
+{limits}
 """
 
 
 def _timer(job: Job) -> str:
     return f"""\
 [Unit]
-Description=failover check of {job.fleet}, again and again
+Description=failover {job.kind} of {job.fleet}, again and again
 
 [Timer]
 OnBootSec=1min
@@ -137,12 +167,20 @@ def _systemd_words(words: tuple[str, ...]) -> str:
 
 
 def _cron_line(job: Job) -> str:
-    minutes, rest = divmod(int(job.every.total_seconds()), 60)
-    if rest or not 1 <= minutes < 60:
-        raise UsageError(f"cron cannot run it each {job.every}", hint="--every 1m to 59m")
     # A percent sign ends the command in a crontab.
     command = " ".join(shlex.quote(word) for word in job.command).replace("%", "\\%")
-    return f"*/{minutes} * * * * {command} # {job.name}"
+    return f"{_cron_times(job)} {command} # {job.name}"
+
+
+def _cron_times(job: Job) -> str:
+    minutes, rest = divmod(int(job.every.total_seconds()), 60)
+    minute, hour = _CRON_AT[job.kind]
+    if not rest and 1 <= minutes < 60:
+        return f"*/{minutes} * * * *"
+    if not rest and minutes % 60 == 0 and 24 % (minutes // 60) == 0:
+        return f"{minute} {hour if minutes == 24 * 60 else f'*/{minutes // 60}'} * * *"
+    hint = "--every 1m to 59m, or 1h, 2h, 3h, 4h, 6h, 8h, 12h, 1d"
+    raise UsageError(f"cron cannot run {job.kind} each {job.every}", hint=hint)
 
 
 def _is_ours(line: str, name: str) -> bool:

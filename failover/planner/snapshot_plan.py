@@ -58,7 +58,7 @@ def create_plan(choice: Choice, behind: Sequence[Behind], *, newest: str) -> Pla
         why="; ".join(choice.why),
         site=choice.site,
         timeout_s=_TAKE_S,
-        command="# docs/snapshots.md, \"A snapshot by hand\"",
+        command="# docs/snapshots.md, \"By hand\"",
         check=_LIST,
         back=f"# nothing counts before {QUORUM} providers' stores have its manifest",
     )

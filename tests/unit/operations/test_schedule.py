@@ -7,10 +7,13 @@ import shlex
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from failover.errors import Unreachable, UsageError
-from failover.operations.schedule import Job, Places, install, listed, remove, texts
+from failover.model.stores import SnapshotRules
+from failover.operations.schedule import Job, Places, install, jobs, listed, remove, texts
+from tests.fakes.hosts import fleet
 
 JOB = Job(
     fleet="demo", command=("/usr/bin/python3", "-m", "failover", "--fleet", "/a b/50%.yaml", "check"),
@@ -65,10 +68,33 @@ def test_a_first_crontab(programs: Path) -> None:
     assert shlex.split(line.replace("\\%", "%"))[5:-2] == list(JOB.command)
 
 
-@pytest.mark.parametrize("every", [timedelta(seconds=90), timedelta(seconds=10), timedelta(hours=2)])
+@pytest.mark.parametrize("every", [timedelta(seconds=90), timedelta(seconds=10), timedelta(hours=5)])
 def test_cron_cannot_do_everything(every: timedelta, programs: Path) -> None:
     with pytest.raises(UsageError, match="cron cannot"):
         texts(Job(fleet="demo", command=("true",), every=every), cron(programs))
+
+
+def test_a_fleet_with_snapshots_has_four_entries(programs: Path) -> None:
+    rules = SnapshotRules(recipients=("age1a", "age1b"))
+    wanted = jobs(msgspec.structs.replace(fleet(), snapshots=rules), ("failover",), every=timedelta(minutes=1))
+    for _ in range(2):
+        for job in wanted:
+            install(job, cron(programs))
+    assert (programs / "table").read_text().splitlines() == [
+        "*/1 * * * * failover check # failover-check-demo",
+        "7 */1 * * * failover snapshot create --yes # failover-snapshot-demo",
+        "23 4 * * * failover snapshot verify # failover-verify-demo",
+        "43 3 * * * failover snapshot prune --yes # failover-prune-demo",
+    ]
+    assert len(listed(cron(programs))) == 4
+    for job in wanted:
+        install(job, systemd(programs))
+    assert "TimeoutStartSec=infinity" in (programs / "units" / "failover-snapshot-demo.service").read_text()
+    assert len(listed(systemd(programs))) == 4
+
+
+def test_a_fleet_without_snapshots_has_one() -> None:
+    assert [job.kind for job in jobs(fleet(), ("failover",), every=timedelta(minutes=1))] == ["check"]
 
 
 def test_a_timer(programs: Path) -> None:
