@@ -12,6 +12,7 @@ from failover.cli.wiring import wire
 from failover.errors import Exit, UsageError
 from failover.model.status import Verdict
 from failover.operations import inspect
+from failover.operations.proven import proven_age_s
 from failover.operations.wired import Wired
 from failover.planner.check import judge
 from failover.render.json import check_shown
@@ -66,6 +67,7 @@ def check(
             specs=inspect.wanted_specs(wired),
             names=inspect.names(wired, seen),
             stores=inspect.stores(wired, seen),
+            proven_age_s=proven_age_s(wired),
             site=site,
         )
     finally:
@@ -84,7 +86,7 @@ def _show_check(verdict: Verdict, style: str) -> None:
 def _quick(wired: Wired) -> Verdict:
     """What one glance tells: agents, the record, which stores answer."""
     seen = inspect.look(wired)
-    return judge(wired.fleet, seen, stores=inspect.stores(wired, seen))
+    return judge(wired.fleet, seen, stores=inspect.stores(wired, seen), proven_age_s=proven_age_s(wired))
 
 
 def _watch(wired: Wired, given: Options) -> int:

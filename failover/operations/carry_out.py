@@ -25,6 +25,7 @@ from failover.model.run_report import RunReport, StepEnd
 from failover.model.status import Level
 from failover.operations.handlers import handlers
 from failover.operations.inspect import LOOK_S, look, names, wanted_specs
+from failover.operations.proven import proven_age_s
 from failover.operations.run_lease import RunGuard, run_lease
 from failover.operations.session import Session
 from failover.operations.snapshot_wishes import CreateWish
@@ -146,7 +147,9 @@ def report(wired: Wired, plan: Plan, result: RunResult, watch: Watch) -> RunRepo
     if lease_name(plan.verb) == FLEET and plan.verb != "destroy":
         watch.note("looking at the fleet again")
         seen = look(wired)
-        verdict = judge(wired.fleet, seen, specs=wanted_specs(wired), names=names(wired, seen))
+        verdict = judge(
+            wired.fleet, seen, specs=wanted_specs(wired), names=names(wired, seen), proven_age_s=proven_age_s(wired)
+        )
         after = verdict.view
         lost = _lost(plan, seen)
         if verdict.level is Level.CRITICAL:

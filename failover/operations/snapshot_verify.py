@@ -16,9 +16,9 @@ import msgspec
 from failover.data.further import Reader
 from failover.data.verify import publish, verify
 from failover.errors import UsageError
-from failover.model.snapshot import Verification
 from failover.model.snapshot_shown import SnapshotShown
 from failover.operations.age_keys import need_keys
+from failover.operations.proven import keep
 from failover.operations.snapshot_open import Phases, alone_in, catalog_of, sites_with_store, stores_from
 from failover.operations.snapshot_shelf import candidates_of, read_shelf, rules, seal_key
 from failover.operations.snapshot_shown import snapshot_shown
@@ -26,9 +26,6 @@ from failover.operations.watch import Watch
 from failover.operations.wired import Wired
 from failover.planner.snapshot_pick import newest, verify_site
 from failover.trust.age import AgeKey
-from failover.trust.ca import write_private
-
-PROVEN = "proven.json"
 
 
 def verify_snapshot(wired: Wired, snapshot: str, site: str, keys: Sequence[Path], watch: Watch) -> SnapshotShown:
@@ -70,20 +67,6 @@ def verify_snapshot(wired: Wired, snapshot: str, site: str, keys: Sequence[Path]
     entry = msgspec.structs.replace(chain[-1], verified=proof)
     counts = any(one.id == name for one in candidates)
     return snapshot_shown(wired, entry, counts=counts, read_whole=(stores[0].name,))
-
-
-def keep(wired: Wired, proof: Verification) -> None:
-    """For ``status``."""
-    write_private(wired.snapshots_dir / PROVEN, msgspec.json.encode(proof).decode() + "\n")
-
-
-def proven_age_s(wired: Wired, now: datetime) -> float | None:
-    """How old the last proven restore is, as far as this machine knows; ``None``: it knows of none."""
-    try:
-        proof = msgspec.json.decode((wired.snapshots_dir / PROVEN).read_bytes(), type=Verification)
-        return max(0.0, (now - datetime.fromisoformat(proof.at)).total_seconds())
-    except (FileNotFoundError, msgspec.MsgspecError, ValueError):
-        return None
 
 
 def _of(keys: tuple[AgeKey, ...], encrypted_to: tuple[str, ...]) -> tuple[AgeKey, ...]:

@@ -16,6 +16,7 @@ from failover.model.status import Figure, Level, NamesSeen, Status, StoreSeen, V
 from failover.model.units import site_of
 from failover.planner.check_parts import names_findings, site_findings, stores_findings, version_findings
 from failover.planner.promote import observers
+from failover.planner.proven import restore_figures, restore_findings
 from failover.planner.shipping import shipping_figures, shipping_findings, shipping_status
 from failover.planner.status import record_status, site_status, unprotected_s
 from failover.planner.switchover_steps import is_protected
@@ -35,12 +36,17 @@ def judge(
     specs: dict[str, str] | None = None,
     names: tuple[NamesSeen, ...] = (),
     stores: tuple[StoreSeen, ...] = (),
+    proven_age_s: float | None = None,
     site: str = "",
 ) -> Verdict:
     """The fleet, or one ``site`` of it. ``specs``: wanted digests, ``names``: what DNS servers answered, ``stores``:
-    which answered; all optional, because not every look asks for them."""
+    which answered; all optional, because not every look asks for them. ``proven_age_s``: of the last proven restore."""
     found = tuple(_findings(fleet, seen, specs or {}, names))
-    more = (*stores_findings(fleet, stores), *shipping_findings(fleet, seen))
+    more = (
+        *stores_findings(fleet, stores),
+        *shipping_findings(fleet, seen),
+        *restore_findings(fleet, proven_age_s),
+    )
     found += tuple((_level(finding), finding) for finding in more)
     if site:
         found = tuple((level, finding) for level, finding in found if finding.site in ("", site))
@@ -58,11 +64,12 @@ def judge(
         sites=tuple(site_status(fleet, seen, one) for one in shown),
         record=record_status(seen.record),
         record_error=seen.record_error,
+        proven_restore_age_s=proven_age_s,
         findings=findings,
         unprotected_s=unprotected_s(seen),
         shipping=shipping_status(fleet, seen),
     )
-    return Verdict(level=level, summary=summary, findings=findings, figures=_figures(view, seen), view=view)
+    return Verdict(level=level, summary=summary, findings=findings, figures=_figures(fleet, view, seen), view=view)
 
 
 def _well(seen: FleetSeen, site: str) -> str:
@@ -187,7 +194,7 @@ def _protection(seen: FleetSeen, record: Record) -> Iterator[tuple[Level, Findin
         yield Level.WARNING, _said("not-streaming", what, record.primary_site)
 
 
-def _figures(view: Status, seen: FleetSeen) -> tuple[Figure, ...]:
+def _figures(fleet: Fleet, view: Status, seen: FleetSeen) -> tuple[Figure, ...]:
     answering = sum(1 for one in seen.sites if one.state is not None)
     figures = [
         Figure(name="sites_answering", value=answering),
@@ -201,4 +208,4 @@ def _figures(view: Status, seen: FleetSeen) -> tuple[Figure, ...]:
         figures.append(Figure(name="lag_bytes", value=site.lag_bytes, unit="B", site=site.name))
         if site.role == "primary" and state is not None:
             figures.append(Figure(name="unprotected_s", value=state.unprotected_s, unit="s", site=site.name))
-    return (*figures, *shipping_figures(view.shipping))
+    return (*figures, *shipping_figures(view.shipping), *restore_figures(fleet, view.proven_restore_age_s))

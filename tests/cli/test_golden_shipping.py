@@ -59,7 +59,7 @@ def test_an_agent_that_does_not_ship_is_never_green(failover: Failover, shipping
     assert failover("check").status == 1
     resting = agent("alpha", record(), shipping=shipping("alpha", record(), duty="rest", exposure_bytes=0))
     found = judge(shipping_fleet(), seen(alpha=resting))
-    assert [finding.code for finding in found.findings] == ["not-shipping"]
+    assert [finding.code for finding in found.findings] == ["not-shipping", "restore-unproven"]
     assert isinstance(found.view.shipping, ShippingStatus) and found.view.shipping.exposure_bytes is None
 
 

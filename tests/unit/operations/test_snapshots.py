@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -14,10 +13,11 @@ from failover.errors import Damaged, Denied, LeaseHeld, ProviderRefuses, ReadOnl
 from failover.model.plan import Plan, Refusal, TakeSnapshot
 from failover.model.run_report import RunReport
 from failover.operations.carry_out import Answer, Approval, Nothing, carry_out, propose
+from failover.operations.proven import proven_age_s
 from failover.operations.resume import resume
 from failover.operations.snapshot_restore import RestoreAsk, restore_snapshot
 from failover.operations.snapshot_shown import list_snapshots
-from failover.operations.snapshot_verify import proven_age_s, verify_snapshot
+from failover.operations.snapshot_verify import verify_snapshot
 from failover.operations.snapshot_wishes import CreateWish, PruneWish, SnapshotWish
 from failover.trust.age import AgeKey
 from tests.fakes.journal import Killed, MemoryJournal
@@ -208,12 +208,12 @@ def test_resume_of_a_run_that_died_with_one_manifest_copies(world: Stored) -> No
 
 def test_verify_proves_and_says_so(world: Stored, tmp_path: Path) -> None:
     taken = create(world)
-    assert proven_age_s(world.memory.wired, datetime.now(UTC)) is None
+    assert proven_age_s(world.memory.wired) is None
     found = verify_snapshot(world.memory.wired, "", "alpha", (), world.memory.watch())
     assert found.id == taken and found.verified is not None
     assert (found.verified.site, found.verified.store, found.verified.rows) == ("alpha", "s-north", 1)
     assert "opens with each of 2 of 2 recipients alone" in found.verified.checks
-    age = proven_age_s(world.memory.wired, datetime.now(UTC))
+    age = proven_age_s(world.memory.wired)
     assert age is not None and age < 60
     listed = list_snapshots(world.memory.wired).snapshots[0].verified
     assert listed is not None and listed.site == "alpha"
