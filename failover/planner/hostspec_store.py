@@ -46,7 +46,7 @@ def _seaweedfs(site: Site, key: StoreKey) -> ServiceSpec:
     credentials = [{"accessKey": key.access_key, "secretKey": key.secret.reveal()}]
     identities = {"identities": [{"name": "failover", "credentials": credentials, "actions": ["Admin"]}]}
     options = {
-        "dir": "{host}/" + f"{FOLDER}/data",
+        "dir": "{host}/" + f"{FOLDER}/seaweedfs",
         "ip": site.address,
         "ip.bind": site.address,
         # On by default: a packet that leaves for a place nobody declared.
@@ -80,7 +80,7 @@ def _seaweedfs(site: Site, key: StoreKey) -> ServiceSpec:
         files=(
             File(path=f"{FOLDER}/keys.json", text=json.dumps(identities, sort_keys=True)),
             # It wants its folder to be there.
-            File(path=f"{FOLDER}/data/.keep", text=""),
+            File(path=f"{FOLDER}/seaweedfs/.keep", text=""),
             File(path=f"run/{NAME}.sockets", text="".join(f"{path}\n" for path in store_sockets(site))),
         ),
         ready=Ready(address=site.address, port=ports.s3),
@@ -101,11 +101,11 @@ def _rclone(site: Site, key: StoreKey) -> ServiceSpec:
             "rclone",
             "serve",
             "s3",
-            "{host}/" + f"{FOLDER}/data",
+            "{host}/" + f"{FOLDER}/rclone",
             *(f"--{name}={value}" for name, value in options.items()),
         ),
         # A list in an environment variable is CSV there, and the pair of key and secret holds a comma.
         environment={"RCLONE_AUTH_KEY": f'"{key.access_key},{key.secret.reveal()}"'},
-        files=(File(path=f"{FOLDER}/data/.keep", text=""),),
+        files=(File(path=f"{FOLDER}/rclone/.keep", text=""),),
         ready=Ready(address=site.address, port=port),
     )

@@ -45,7 +45,7 @@ def store(fleet: StackFleet, folder: Path, key: StoreKey = KEY) -> Iterator[None
     """The store of the site, as its agent would run it."""
     site = fleet.request("gamma").site
     spec = store_service(site, "rclone", key)
-    (folder / "store" / "data").mkdir(parents=True, exist_ok=True)
+    (folder / "store" / "rclone").mkdir(parents=True, exist_ok=True)
     words, extra = command_line(spec.command, as_database=False)
     with started([word.replace("{host}", str(folder)) for word in words], {**extra, **spec.environment}, folder):
         until = time.monotonic() + READY_S
@@ -85,7 +85,7 @@ def test_a_bucket_waits_for_its_store_outlives_its_silence_and_changes_its_key(
         assert bucket.exists(inputs(request(fleet)))
         assert up(request(fleet)) == 0
         assert up(request(fleet, before_store=True)) == 0, "it has its bucket, whatever the store does"
-        (folder / "store" / "data" / "stack-bucket" / "snapshot").write_bytes(b"kept")
+        (folder / "store" / "rclone" / "stack-bucket" / "snapshot").write_bytes(b"kept")
     # The store is away: nothing is known of the bucket, so nothing is done about it.
     assert up(request(fleet, before_store=True)) == 0
     assert kinds(request(fleet)) == {"Host gamma": "same", "Bucket gamma-bucket": "same"}
@@ -95,4 +95,4 @@ def test_a_bucket_waits_for_its_store_outlives_its_silence_and_changes_its_key(
         state = b"".join(path.read_bytes() for path in fleet.state.rglob("*.json"))
         assert all(key.secret.reveal().encode() not in state for key in (KEY, NEW_KEY))
         assert fleet.provisioner.destroy(request(fleet, key=NEW_KEY), progress=ignore, deadline_s=DEADLINE_S) == 2
-    assert (folder / "store" / "data" / "stack-bucket" / "snapshot").read_bytes() == b"kept"
+    assert (folder / "store" / "rclone" / "stack-bucket" / "snapshot").read_bytes() == b"kept"
