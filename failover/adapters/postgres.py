@@ -14,12 +14,12 @@ from failover.adapters.postgres_files import PostgresFiles
 from failover.adapters.postgres_seed import PostgresSeed
 from failover.adapters.postgres_server import PostgresServer, boot_s
 from failover.adapters.postgres_sql import KeeperSession, Seen
-from failover.adapters.postgres_wal import end_of_wal
+from failover.adapters.postgres_wal import end_of_record, end_of_wal
 from failover.errors import Unreachable
 from failover.model.certificate import Certificate
 from failover.model.observation import DatabaseFacts
 from failover.model.record import AcceptedLoss, Timeline
-from failover.model.units import Lsn, MemberId, format_lsn, parse_lsn
+from failover.model.units import Lsn, MemberId, format_lsn, parse_lsn, segment_name
 from failover.ports.database import Upstream
 from failover.ports.processes import Handle, Processes
 
@@ -100,6 +100,7 @@ class LocalPostgres:
     async def _stopped_facts(self) -> DatabaseFacts:
         values, position = await self._control_values(), await self._stopped_position()
         state = values.get("Database cluster state", "")
+        checkpoint = parse_lsn(values.get("Latest checkpoint location", "0/0"))
         return DatabaseFacts(
             state="stopped",
             member=self._files.member,
@@ -110,9 +111,17 @@ class LocalPostgres:
             # A base backup carries the control file of the primary it was taken from until its first start.
             was_primary=not (self._files.data / "backup_label").exists()
             and ("recovery" not in state or state == "in crash recovery"),
-            clean_shutdown=state == "shut down",
-            checkpoint_lsn=parse_lsn(values.get("Latest checkpoint location", "0/0")),
+            clean_shutdown=state == "shut down"
+            or (state == "shut down in recovery" and self._ends_with_its_checkpoint(values, position)),
+            checkpoint_lsn=checkpoint,
         )
+
+    def _ends_with_its_checkpoint(self, values: dict[str, str], position: Lsn) -> bool:
+        """Its last record is the checkpoint that it was started from: it was shut down, then waited as a standby of one
+        that had nothing for it. Anything behind that checkpoint would be missed by who asks how far it came."""
+        start, size = parse_lsn(values["Latest checkpoint location"]), int(values["Bytes per WAL segment"])
+        path = self._files.data / "pg_wal" / segment_name(_timeline(values), start, size)
+        return path.exists() and position == end_of_record(path, start, segment_bytes=size)
 
     async def _control_values(self) -> dict[str, str]:
         """``pg_controldata``, read again only when the control file changed."""

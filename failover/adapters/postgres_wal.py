@@ -16,6 +16,7 @@ from failover.model.units import Lsn, format_lsn, parse_lsn, segment_name
 _PAGE = 8192
 _PAGE_HEADER, _SEGMENT_HEADER = 24, 40
 _HEAD = struct.Struct("<HHIQ")  # magic, info, timeline, address of the page: access/xlog_internal.h
+_TOTAL = struct.Struct("<I")
 _SEGMENT = re.compile(r"[0-9A-F]{24}")
 _NOTHING = "could not find a valid record after"
 # pg_waldump has no other form: "rmgr: XLOG  len (rec/tot): 122/ 122, tx: 0, lsn: 0/01525F30, prev …, desc: …".
@@ -80,6 +81,14 @@ def last_start(said: str) -> Lsn:
     """Where the last record that pg_waldump printed begins; 0 when it printed none."""
     records = list(_RECORD.finditer(said[-65536:])) or list(_RECORD.finditer(said))
     return parse_lsn(records[-1]["lsn"]) if records else 0
+
+
+def end_of_record(path: Path, start: Lsn, *, segment_bytes: int) -> Lsn:
+    """Where the record ends that begins at ``start`` in the segment ``path``: its length comes first (XLogRecord)."""
+    with path.open("rb") as stream:
+        stream.seek(start % segment_bytes)
+        (total,) = _TOTAL.unpack(stream.read(_TOTAL.size))
+    return record_end(start, total, segment_bytes=segment_bytes)
 
 
 def record_end(start: Lsn, total: int, *, segment_bytes: int) -> Lsn:

@@ -323,6 +323,10 @@ class Keeper:
                 raise Refused(f"the budget of {run} is over", hint="failover switchover again")
             if self._stopped[0] == run and self._view.database.state in ("standby", "starting"):
                 return self._stopped[1]  # asked again: it waits as a standby by now
+            self._stopped = ("", self._view.database)
+            if self._view.database.state in ("standby", "starting"):
+                # It waits already, stopped by an agent that is gone: where it ended is read from its files.
+                await self._database.stop(clean=True, budget_s=budget_s)
             if self._view.database.state == "primary" and record is not None:
                 with contextlib.suppress(Unreachable):
                     await self._database.end_strangers(record.sync)

@@ -19,6 +19,8 @@ import sys
 import time
 from pathlib import Path
 
+from failover import kernel
+
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _CLONE_NEWNET = 0x40000000
@@ -179,6 +181,8 @@ def _supervise(host_dir: Path) -> None:
         sys.exit(f"another supervisor holds {host_dir}")
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     signal.signal(signal.SIGTERM, _leave)
+    # Before the agent: one that is started anew under load must not wait for its first instruction behind all else.
+    kernel.join()
     agent = _start_agent(host_dir)
     own = {"pid": os.getpid(), "start_ticks": _start_ticks(os.getpid())}
     temporary = host_dir / "run" / f".supervise.{os.getpid()}"

@@ -77,6 +77,32 @@ def test_a_clean_stop_ends_behind_its_checkpoint_without_starting_a_program(site
     assert facts.checkpoint_lsn < received <= facts.position, "it never looks behind what its standby has of it"
 
 
+def test_one_that_waited_as_a_standby_is_as_clean_as_it_was(sites: tuple[Site, Site]) -> None:
+    """Its agent may be killed meanwhile: what the move has to know is read from the files once more."""
+    alpha, beta = sites
+    asyncio.run(protected(alpha, beta))
+    assert asyncio.run(alpha.database.stop(clean=True, budget_s=10.0))
+    stopped = asyncio.run(alpha.database.facts())
+    asyncio.run(alpha.database.start_standby(beta.here, ()))
+    wait_for(alpha, "select pg_is_in_recovery()")
+    assert asyncio.run(alpha.database.stop(clean=True, budget_s=10.0))
+    waited = asyncio.run(alpha.database.facts())
+    assert waited.clean_shutdown
+    assert waited.checkpoint_lsn == stopped.checkpoint_lsn
+
+
+def test_a_standby_that_received_more_than_its_checkpoint_is_not_clean(sites: tuple[Site, Site]) -> None:
+    """Negative: one row behind the checkpoint, and who asked for no more than the checkpoint would lose it."""
+    alpha, beta = sites
+    asyncio.run(protected(alpha, beta))
+    with alpha.session() as session:
+        session.execute("checkpoint")
+        session.execute("insert into posts values (1)")
+    wait_for(beta, f"select pg_last_wal_replay_lsn() - '0/0'::pg_lsn >= {alpha.flushed()}")
+    assert asyncio.run(beta.database.stop(clean=True, budget_s=10.0))
+    assert not asyncio.run(beta.database.facts()).clean_shutdown
+
+
 @pytest.mark.parametrize(
     ("start", "total", "end"),
     [
