@@ -15,6 +15,8 @@ from tests.contract.store.conftest import new_bucket
 from tests.contract.store.faulty import FaultyStore, Spoil
 from tests.contract.store.servers import KEY, free_ports
 
+pytestmark = pytest.mark.long
+
 Inputs = dict[str, Any]
 
 

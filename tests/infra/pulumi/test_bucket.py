@@ -21,7 +21,10 @@ from infra.local.plugin import bucket
 from tests.contract.store.servers import KEY, started
 from tests.infra.pulumi.fleets import DEADLINE_S, StackFleet, ignore
 
-pytestmark = pytest.mark.timeout(300)  # a dozen runs of the engine, on a machine that may be busy
+pytestmark = [
+    pytest.mark.timeout(300),  # a dozen runs of the engine, on a machine that may be busy
+    pytest.mark.long,
+]
 
 NEW_KEY = StoreKey(access_key="anotheraccesskey", secret=Secret("another secret of the stacks"))
 READY_S = 60.0
