@@ -9,7 +9,7 @@ import pytest
 from tests.e2e.harness import LocalFleet
 from tests.e2e.media import kill_the_source
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 
 @pytest.fixture

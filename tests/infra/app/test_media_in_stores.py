@@ -21,6 +21,7 @@ from tests.infra.app.processes import AppProcess, Person, Start, eventually, one
 
 Connection = psycopg.Connection[tuple[object, ...]]
 WAIT_S = 60.0
+in_real_stores = pytest.mark.long  # two servers and two processes for each test
 
 
 def png(seed: int, size: int = 50_000) -> bytes:
@@ -59,6 +60,7 @@ def site(tmp_path: Path, start: Start, dsn: str) -> Iterator[Site]:
         yield Site(web, north, south, Person(web.client).arrive())
 
 
+@in_real_stores
 def test_uploaded_near_copied_far_and_served_when_the_near_one_is_killed(site: Site, sql: Connection) -> None:
     bodies = [png(seed) for seed in range(12)]
     names = [site.upload(body) for body in bodies]
@@ -82,6 +84,7 @@ def test_uploaded_near_copied_far_and_served_when_the_near_one_is_killed(site: S
     eventually(lambda: site.get(name_of(b"nobody has it"))[0] == 404, within_s=WAIT_S)
 
 
+@in_real_stores
 def test_wrong_bytes_in_the_near_store_are_never_served(site: Site) -> None:
     body = png(1)
     name = site.upload(body)
@@ -97,6 +100,7 @@ def test_wrong_bytes_in_the_near_store_are_never_served(site: Site) -> None:
     eventually(lambda: site.get(name_of(rotten)) == (200, rotten), within_s=WAIT_S)
 
 
+@in_real_stores
 def test_a_removed_picture_keeps_its_bytes_and_comes_back_with_an_upload(site: Site, sql: Connection) -> None:
     body = png(5)
     name = site.upload(body)
@@ -118,6 +122,7 @@ def test_a_removed_picture_keeps_its_bytes_and_comes_back_with_an_upload(site: S
     assert one(sql, "SELECT count(*) FROM media") == 1
 
 
+@in_real_stores
 def test_bytes_that_are_being_purged_are_refused_until_they_are_gone(site: Site, sql: Connection) -> None:
     body = png(6)
     name = name_of(body)
@@ -131,6 +136,7 @@ def test_bytes_that_are_being_purged_are_refused_until_they_are_gone(site: Site,
     assert "idempotent-replay" not in again.headers
 
 
+@in_real_stores
 def test_one_bucket_over_s3(tmp_path: Path) -> None:
     """Also what it says when it cannot: never a key, an address or a secret."""
     with two_stores(tmp_path) as (north, _):
