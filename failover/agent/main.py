@@ -251,6 +251,7 @@ async def _ship(host_dir: Path, bootstrap: Bootstrap) -> None:
     from failover.data.walship import Shipping
     from failover.model.observation import ShippingFacts
     from failover.planner.wal import SLOT, ShipOrder
+    from failover.trust.seal import SealKey
 
     spec = msgspec.json.decode((host_dir / "spec.json").read_bytes(), type=HostSpec)
     if spec.database is None:
@@ -275,6 +276,7 @@ async def _ship(host_dir: Path, bootstrap: Bootstrap) -> None:
         recipients=spec.recipients,
         stores=tuple(S3Store(store.place(), store.key()) for store in spec.stores),
         slot=SLOT,
+        seal=SealKey(Secret(spec.seal.secret)) if spec.seal is not None else None,
     )
     await Shipper(source, shipping, wanted_file=host_dir / "snapshot-wanted.json", say=say).run(orders())
     os._exit(0)  # a thread may still wait for somebody who does not answer

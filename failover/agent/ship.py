@@ -126,13 +126,17 @@ class Shipper:
     # --- at the primary --------------------------------------------------------------------------------------------
 
     async def _ship(self, stop: asyncio.Event) -> None:
+        # How old what the primary before left is cannot be known here; it counts from now on.
+        self._covered_s = time.monotonic()
         levelling = asyncio.create_task(self._keep_level(stop), name="level")
         try:
             while not stop.is_set():
                 try:
                     await ship(self._source, self._shipping, stop=stop, report=self._shipped)
                 except FailoverError as error:
-                    self._tell(msgspec.structs.replace(self._facts, error=str(error)))
+                    # Nobody looks meanwhile: everything that was written since counts.
+                    age_s = round(time.monotonic() - self._covered_s, 3)
+                    self._tell(msgspec.structs.replace(self._facts, error=str(error), exposure_s=age_s))
                     await self._pause(stop, _AGAIN_S)
         finally:
             levelling.cancel()

@@ -25,11 +25,13 @@ _BEYOND = 16 << 20  # fetched after the target: the record there has to be whole
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reader:
-    """What opens snapshots. ``stores`` in order of preference; ``strict``: only the first, as a verification wants."""
+    """What opens snapshots. ``stores`` in order of preference; ``strict``: only the first, as a verification wants.
+    ``seals``: who may have signed shipped WAL."""
 
     stores: tuple[Store, ...]
     keys: tuple[AgeKey, ...]
     strict: bool = False
+    seals: tuple[str, ...] = ()
 
 
 class Further(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +55,7 @@ async def ways(
         system_identifier=system_identifier,
         segment_bytes=segment_bytes,
         into=into,
+        seals=reader.seals,
     )
     found = {}
     for timeline in known:
@@ -77,6 +80,7 @@ async def fetch_further(
         system_identifier=manifest.system_identifier,
         segment_bytes=manifest.wal_segment_bytes,
         into=into,
+        seals=reader.seals,
     )
     at = begun = manifest.stop
     seed_timeline = manifest.timeline

@@ -6,12 +6,13 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from failover.data.small import get_small
-from failover.data.squeeze import expand_bytes
+from failover.data.squeeze import expand_noted
 from failover.data.wal_listing import held_chunks
+from failover.data.wal_seal import check_note
 from failover.errors import Damaged, FailoverError
 from failover.model.snapshot import WalChunk, history_name, wal_prefix
 from failover.model.units import Lsn, format_lsn, segment_name
@@ -23,7 +24,8 @@ _AT_ONCE = 8
 
 
 class WalFetch:
-    """WAL of one database out of its stores, into the folder ``into``."""
+    """WAL of one database out of its stores, into the folder ``into``. ``seals``: whose it may be (public keys); none:
+    a fleet that signs none, or a test."""
 
     def __init__(
         self,
@@ -34,6 +36,7 @@ class WalFetch:
         system_identifier: str,
         segment_bytes: int,
         into: Path,
+        seals: Collection[str] = (),
     ) -> None:
         self._stores = tuple(stores)
         self._keys = tuple(keys)
@@ -41,6 +44,7 @@ class WalFetch:
         self._identifier = system_identifier
         self._segment = segment_bytes
         self._into = into
+        self._seals = frozenset(seals)
         self._turn = asyncio.Semaphore(_AT_ONCE)
 
     async def reaches(self, stretch: Stretch, start: Lsn) -> Lsn:
@@ -98,12 +102,18 @@ class WalFetch:
             at, data = at + taken, data[taken:]
 
     async def _object(self, key: str) -> bytes:
-        """From the first store whose copy opens: age itself finds what was altered."""
+        """From the first store whose copy opens and is signed by a host of ours."""
         said: list[str] = []
         for store in self._stores:
             try:
                 ciphertext = await get_small(store, key)
-                return await asyncio.to_thread(expand_bytes, ciphertext, keys=self._keys, what=key)
+                return await asyncio.to_thread(self._opened, ciphertext, key)
             except FailoverError as error:
                 said.append(f"{store.name}: {error}")
         raise Damaged(f"no store has a good copy of {key} ({'; '.join(said)})", where=key)
+
+    def _opened(self, ciphertext: bytes, key: str) -> bytes:
+        note, data = expand_noted(ciphertext, keys=self._keys, what=key)
+        if self._seals:
+            check_note(note, key=key, data=data, trusted=self._seals, what=key)
+        return data

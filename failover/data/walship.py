@@ -17,6 +17,7 @@ import msgspec
 from failover.data.squeeze import squeeze_bytes
 from failover.data.wal_lanes import Lanes
 from failover.data.wal_listing import resume_at
+from failover.data.wal_seal import wal_note
 from failover.errors import Refused
 from failover.model.snapshot import WalChunk, history_name, wal_prefix
 from failover.model.units import Lsn
@@ -25,6 +26,7 @@ from failover.planner.wal_records import nothing_of_anybodys
 from failover.ports.snapshot_source import EndOfTimeline, SnapshotSource, WalPiece, WalStream
 from failover.ports.store import Store
 from failover.trust.age import check_recipients
+from failover.trust.seal import SealKey
 
 _STATUS_S = 1.0
 _LOOK_S = 0.1
@@ -34,7 +36,8 @@ _QUIET_BYTES = 64 << 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shipping:
-    """What is shipped how. ``slot`` is no member's name."""
+    """What is shipped how. ``slot`` is no member's name. ``seal``: with what the host signs it; a restore of a fleet
+    whose hosts have such keys takes nothing else."""
 
     fleet: str
     recipients: tuple[str, ...]
@@ -42,6 +45,7 @@ class Shipping:
     slot: str
     interval_s: float = 1.0
     max_bytes: int = 4 << 20
+    seal: SealKey | None = None
 
 
 class Shipped(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,9 +121,8 @@ async def _send_history(
     report: Report,
 ) -> bool:
     """Before anything of its timeline: without it nobody finds the way there. False: stopped before."""
-    name = history_name(exposed.timeline)
-    _, body = squeeze_bytes(history, name=name, recipients=shipping.recipients)
-    key = wal_prefix(shipping.fleet, system_identifier, exposed.timeline) + name
+    key = wal_prefix(shipping.fleet, system_identifier, exposed.timeline) + history_name(exposed.timeline)
+    body = _packed(history, key, shipping)
     sending = asyncio.ensure_future(lanes.send(key, body, stop))
     try:
         while not (await asyncio.wait([sending], timeout=_STATUS_S))[0]:
@@ -244,5 +247,10 @@ class _Leg:
         return True
 
     async def _put(self, chunk: WalChunk, data: bytes, stop: asyncio.Event) -> dict[str, str] | None:
-        _, body = await asyncio.to_thread(squeeze_bytes, data, name=chunk.name, recipients=self._shipping.recipients)
-        return await self._lanes.send(self._prefix + chunk.name, body, stop)
+        key = self._prefix + chunk.name
+        return await self._lanes.send(key, await asyncio.to_thread(_packed, data, key, self._shipping), stop)
+
+
+def _packed(data: bytes, key: str, shipping: Shipping) -> bytes:
+    note = wal_note(shipping.seal, key=key, data=data) if shipping.seal is not None else b""
+    return squeeze_bytes(data, name=key, recipients=shipping.recipients, note=note)[1]

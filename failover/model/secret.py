@@ -46,6 +46,7 @@ class FleetSecrets(msgspec.Struct, frozen=True, kw_only=True):
     """Everything secret a fleet needs, made by ``init``, kept below ``trust/`` and resolved only where it is used.
 
     ``store_keys``: by the store's name. A store of a provider's own is missing here until its key was given.
+    ``wal_seals``: with what each site's host signs the WAL it ships; only where there are stores.
     """
 
     app_password: Secret
@@ -55,3 +56,4 @@ class FleetSecrets(msgspec.Struct, frozen=True, kw_only=True):
     bootstrap_tokens: dict[str, Secret]
     pulumi_passphrase: Secret
     store_keys: dict[str, StoreKey] = msgspec.field(default_factory=dict)
+    wal_seals: dict[str, Secret] = msgspec.field(default_factory=dict)

@@ -131,11 +131,20 @@ class StoreSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return f"StoreSpec(name={self.name!r}, endpoint={self.endpoint!r}, key=**redacted**)"
 
 
+class SealSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The ed25519 key with which a host signs the WAL it ships."""
+
+    secret: str
+
+    def __repr__(self) -> str:
+        return "SealSpec(**redacted**)"
+
+
 class HostSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Everything one host should be. ``serial`` grows with each change; an agent refuses an older one.
 
     ``stores`` (all of the fleet's, at data sites) and ``recipients`` (who can open what is put there) are empty in a
-    fleet without any.
+    fleet without any, and there is no ``seal``.
     """
 
     fleet: str
@@ -158,6 +167,7 @@ class HostSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     on_standby_loss: str
     stores: tuple[StoreSpec, ...] = ()
     recipients: tuple[str, ...] = ()
+    seal: SealSpec | None = None
 
     def digest(self) -> str:
         """Identity of the content, without ``serial``: equal digests mean nothing to do."""

@@ -20,7 +20,7 @@ from failover.model.snapshot_shown import RestoredShown
 from failover.model.units import Lsn, format_lsn, utc_text
 from failover.operations.age_keys import need_keys
 from failover.operations.snapshot_open import Phases, catalog_of, stores_from
-from failover.operations.snapshot_shelf import candidates_of, read_shelf, rules
+from failover.operations.snapshot_shelf import candidates_of, read_shelf, rules, wal_seals
 from failover.operations.watch import Watch
 from failover.operations.wired import Wired
 from failover.planner.snapshot_pick import Candidate, before_lsn, before_time, newest
@@ -56,7 +56,7 @@ def restore_snapshot(wired: Wired, ask: RestoreAsk, keys: Sequence[Path], watch:
     rules(wired)
     opens = need_keys(wired, keys)
     stores = stores_from(wired, ask.site) if ask.site else wired.stores
-    reader = Reader(stores=stores, keys=opens)
+    reader = Reader(stores=stores, keys=opens, seals=wal_seals(wired))
     catalog = catalog_of(read_shelf(wired), ask.snapshot)
     known = asyncio.run(_ways(wired, catalog, reader)) if ask.further else {}
     chosen = _choose(catalog, ask, known)

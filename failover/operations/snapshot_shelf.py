@@ -22,9 +22,10 @@ from failover.ports.store import Store
 from failover.trust.age_files import FOLDER
 from failover.trust.ca import write_private
 from failover.trust.seal import SealKey
+from failover.trust.wal_seals import SEAL
 
-SEAL = "seal.key"
 SEALS = "seals"
+WAL_SEALS = "wal-seals"
 
 
 class Shelf(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,12 +75,22 @@ def read_shelf(wired: Wired) -> Shelf:
 def trusted_seals(wired: Wired) -> tuple[str, ...]:
     """Whose manifests are this fleet's: our own key, and the public keys noted beside the age keys (an earlier trust
     folder's, another operator's), which outlive a destroy like these."""
-    own = seal_key(wired).public
-    path = wired.fleet_path.parent / FOLDER / SEALS
+    wal_seals(wired)
+    return _noted(wired, SEALS, [seal_key(wired).public])
+
+
+def wal_seals(wired: Wired) -> tuple[str, ...]:
+    """Who may have signed shipped WAL: the hosts of this fleet, and those that were noted before."""
+    return _noted(wired, WAL_SEALS, [SealKey(secret).public for secret in wired.secrets.wal_seals.values()])
+
+
+def _noted(wired: Wired, name: str, now: Sequence[str]) -> tuple[str, ...]:
+    path = wired.fleet_path.parent / FOLDER / name
     noted = path.read_text(encoding="ascii").split() if path.exists() else []
-    if own not in noted:
-        write_private(path, "".join(f"{public}\n" for public in (*noted, own)))
-    return tuple(dict.fromkeys((own, *noted)))
+    known = tuple(dict.fromkeys((*now, *noted)))
+    if set(known) != set(noted):
+        write_private(path, "".join(f"{public}\n" for public in known))
+    return known
 
 
 async def shelf(wired: Wired, stores: Sequence[Store] | None = None) -> Shelf:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from failover.errors import ConfigError
 from failover.model.fleet import Fleet, Role, Site
 from failover.model.secret import FleetSecrets
-from failover.model.spec import DatabaseSpec, HostSpec, Peer, ServiceSpec, StoreSpec
+from failover.model.spec import DatabaseSpec, HostSpec, Peer, SealSpec, ServiceSpec, StoreSpec
 from failover.planner.hostspec_app import APP_ROLE, app_services, migrate_service
 from failover.planner.hostspec_dns import dns_service
 from failover.planner.hostspec_edge import edge_service
@@ -79,6 +79,7 @@ def host_spec(fleet: Fleet, site: Site, secrets: FleetSecrets, *, serial: int) -
         on_standby_loss=fleet.on_standby_loss,
         stores=_stores(fleet, secrets) if holds_data else (),
         recipients=fleet.snapshots.recipients if holds_data and fleet.snapshots is not None else (),
+        seal=_seal(fleet, site, secrets) if holds_data else None,
     )
 
 
@@ -128,6 +129,13 @@ def _stores(fleet: Fleet, secrets: FleetSecrets) -> tuple[StoreSpec, ...]:
         for store in fleet.stores
         if store.name in keys
     )
+
+
+def _seal(fleet: Fleet, site: Site, secrets: FleetSecrets) -> SealSpec | None:
+    """Of a host whose WAL is shipped."""
+    if not fleet.stores or fleet.snapshots is None or site.name not in secrets.wal_seals:
+        return None
+    return SealSpec(secret=secrets.wal_seals[site.name].reveal())
 
 
 def _peer(other: Site) -> Peer:

@@ -158,8 +158,9 @@ def missing(own: Collection[WalChunk], others: Iterable[WalChunk]) -> tuple[WalC
 
 
 def exposure_now(said: ShippingFacts, *, age_s: float, position: Lsn) -> ShippingFacts:
-    """What the shipper said, as it is ``age_s`` later: a shipper that is silent covers nothing that came since."""
-    if age_s < SILENT_S or said.duty != SHIP:
+    """What the shipper said, as it is ``age_s`` later: one that is silent, or in trouble, covers nothing that came
+    since."""
+    if said.duty != SHIP or (age_s < SILENT_S and not said.error):
         return said
     grown = max(said.exposure_bytes or 0, position - said.acknowledged_lsn)
     return msgspec.structs.replace(said, exposure_bytes=grown, exposure_s=round((said.exposure_s or 0.0) + age_s, 3))

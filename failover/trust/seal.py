@@ -12,6 +12,8 @@ from pathlib import Path
 import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from failover.errors import Damaged, Denied
 from failover.model.secret import Secret
@@ -29,6 +31,11 @@ class SealKey:
     def __init__(self, secret: Secret) -> None:
         self._key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(secret.reveal()))
         self.public = self._key.public_key().public_bytes_raw().hex()
+
+    def derived(self, purpose: str) -> Secret:
+        """A key for ``purpose`` alone: whoever holds it can neither find this one nor that of another purpose."""
+        derivation = HKDF(algorithm=SHA256(), length=32, salt=None, info=purpose.encode())
+        return Secret(derivation.derive(self._key.private_bytes_raw()).hex())
 
     @classmethod
     def at(cls, path: Path) -> SealKey:

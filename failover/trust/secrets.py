@@ -15,6 +15,7 @@ from failover.model.secret import FleetSecrets, Secret
 from failover.model.stores import StorePlace
 from failover.trust.ca import write_private
 from failover.trust.store_keys import load_store_keys
+from failover.trust.wal_seals import load_wal_seals
 
 _PLAIN = ("app_password", "replication_password", "keeper_password", "pulumi_passphrase")
 
@@ -58,4 +59,5 @@ def load_secrets(
         bootstrap_tokens={site: read(f"bootstrap_token.{site}") for site in site_names},
         pulumi_passphrase=read("pulumi_passphrase"),
         store_keys=load_store_keys(folder, stores),
+        wal_seals=load_wal_seals(folder, site_names) if stores else {},
     )

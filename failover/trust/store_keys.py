@@ -16,12 +16,17 @@ from failover.errors import UsageError
 from failover.model.secret import FleetSecrets, Secret, StoreKey
 from failover.model.stores import StorePlace
 from failover.trust.ca import write_private
+from failover.trust.seal import SealKey
+from failover.trust.wal_seals import SEAL
 
 _ACCESS, _SECRET = "store_access_key", "store_secret_key"
 
 
 def create_store_keys(folder: Path, stores: Sequence[StorePlace]) -> None:
-    """Make what is missing of those that sites run; what exists is never changed."""
+    """Make what is missing of those that sites run, and the key that signs what is put there; what exists is never
+    changed."""
+    if stores:
+        SealKey.at(folder / SEAL)
     for store in stores:
         if not store.site:
             continue

@@ -115,6 +115,8 @@ def test_a_silent_shipper_never_looks_better_than_when_it_spoke(
     now = exposure_now(said, age_s=age_s, position=position)
     assert now.exposure_bytes is not None and now.exposure_s is not None
     assert now.exposure_bytes >= size and now.exposure_s >= 1.0
+    troubled = exposure_now(msgspec.structs.replace(said, error="x"), age_s=age_s, position=position)
+    assert troubled.exposure_bytes is not None and troubled.exposure_bytes >= position - acknowledged
     if age_s >= SILENT_S:
         assert now.exposure_bytes >= position - acknowledged and now.exposure_s >= age_s
 

@@ -10,13 +10,15 @@ import pytest
 
 from failover.data.catalog import Entry
 from failover.data.further import Further, Reader, fetch_further
+from failover.data.squeeze import squeeze_bytes
+from failover.data.wal_seal import wal_note
 from failover.errors import Damaged
 from failover.model.snapshot import TableDigest, wal_prefix
 from failover.model.units import Lsn
 from failover.ports.scratch import Arrival
 from failover.trust.seal import SealKey
 from tests.unit.data.small_world import IDENTIFIER, SEGMENT, SmallWorld
-from tests.unit.data.test_walship import START, WAL, Server, run
+from tests.unit.data.test_walship import START, WAL, Server, host_seal, run
 
 FORK, END = 0x14000, START + len(WAL)
 
@@ -60,7 +62,8 @@ def fetched(world: SmallWorld, tmp_path: Path, further: Further, scratch: Looker
     seed = tmp_path / "seed"
     seed.mkdir(exist_ok=True)
     (seed / "000000010000000000000001").write_bytes(WAL[:0x100] + bytes(SEGMENT - 0x100))
-    reader = Reader(stores=tuple(world.stores), keys=(world.keys[0],))
+    seals = (host_seal(world).public, host_seal(world, "beta").public)
+    reader = Reader(stores=tuple(world.stores), keys=(world.keys[0],), seals=seals)
     return asyncio.run(fetch_further(entry(world), reader, scratch, further, into=tmp_path / "into", seed=seed))
 
 
@@ -101,4 +104,28 @@ def test_a_gap_is_named_and_one_good_copy_is_enough(world: SmallWorld, tmp_path:
         fetched(world, tmp_path, Further(timeline=2), Looker(END))
     del world.stores[1].objects[key]
     with pytest.raises(Damaged, match="no store has WAL of timeline 1 from 0/11770"):
+        fetched(world, tmp_path, Further(timeline=2), Looker(END))
+
+
+@pytest.mark.parametrize("how", ["not signed", "signed by a stranger", "signed as another", "in the place of another"])
+def test_what_no_host_of_ours_wrote_there_is_never_replayed(world: SmallWorld, tmp_path: Path, how: str) -> None:
+    """Whoever holds a store knows whom it is encrypted to, and its keys: only the signature is not theirs to make."""
+    prefix = wal_prefix("shop", IDENTIFIER, 1)
+    first, key, *_ = sorted(key for key in world.stores[0].objects if key.startswith(prefix))
+    forged = bytes(3000)
+    to_all = [each.public for each in world.keys]
+    notes = {
+        "not signed": b"",
+        "signed by a stranger": wal_note(SealKey.at(tmp_path / "stranger.key"), key=key, data=forged),
+        "signed as another": wal_note(host_seal(world), key=first, data=forged),
+    }
+    body = world.stores[0].objects[first][0]
+    if how in notes:
+        body = squeeze_bytes(forged, name=key, recipients=to_all, note=notes[how])[1]
+    good = world.stores[0].objects[key]
+    world.stores[0].objects[key] = (body, good[1])
+    assert fetched(world, tmp_path, Further(timeline=2), Looker(END)).lsn == END
+    assert (tmp_path / "into" / "000000010000000000000001").read_bytes()[:FORK - START] == WAL[: FORK - START]
+    world.stores[1].objects[key] = (body, good[1])
+    with pytest.raises(Damaged, match="no store has a good copy"):
         fetched(world, tmp_path, Further(timeline=2), Looker(END))

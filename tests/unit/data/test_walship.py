@@ -76,6 +76,11 @@ class Server(SmallSource):
         self.kept = START
 
 
+def host_seal(world: SmallWorld, site: str = "alpha") -> SealKey:
+    """With what the site's host signs, as the operator's key gives it."""
+    return SealKey(world.seal.derived(f"wal of {site}"))
+
+
 def run(
     world: SmallWorld, server: Server, *, until: Callable[[Shipped], bool], at_most_s: float = 60.0
 ) -> list[Shipped]:
@@ -83,7 +88,7 @@ def run(
     reports: list[Shipped] = []
     shipping = Shipping(
         fleet="shop", recipients=tuple(key.public for key in world.keys), stores=tuple(world.stores), slot="ship",
-        interval_s=0.01, max_bytes=server.step,
+        interval_s=0.01, max_bytes=server.step, seal=host_seal(world),
     )  # fmt: skip
 
     async def go() -> None:

@@ -11,6 +11,7 @@ import pytest
 from failover.errors import UsageError
 from failover.model.secret import FleetSecrets, Secret, StoreKey
 from failover.model.stores import StorePlace
+from failover.trust.seal import SealKey
 from failover.trust.secrets import create_secrets, load_secrets
 from failover.trust.store_keys import create_store_keys, load_store_keys, require_store_keys
 
@@ -33,7 +34,7 @@ def test_keys_of_our_own_stores_are_made_once(tmp_path: Path) -> None:
     create_store_keys(tmp_path, STORES)
     assert list(first) == ["north"]
     assert known(tmp_path).store_keys == first
-    modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.glob("store_*")}
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in (*tmp_path.glob("store_*"), tmp_path / "seal.key")}
     assert modes == {0o600}
     assert first["north"].secret.reveal() not in repr(first)
 
@@ -56,3 +57,18 @@ def test_the_environment_gives_a_key_and_wins(tmp_path: Path) -> None:
     given = {"FAILOVER_STORE_ACCESS_KEY_COLD_1": "A", "FAILOVER_STORE_SECRET_KEY_COLD_1": "S"}
     assert load_store_keys(tmp_path, STORES, given) == {"cold-1": StoreKey(access_key="A", secret=Secret("S"))}
     assert msgspec.structs.fields(StoreKey)[1].name == "secret"
+
+
+def test_every_host_has_a_key_of_its_own_to_sign_wal_with(tmp_path: Path) -> None:
+    create_secrets(tmp_path, sites=["alpha", "beta"], dns_sites=[])
+
+    def seals() -> dict[str, Secret]:
+        return load_secrets(tmp_path, sites=["alpha", "beta"], dns_sites=[], stores=STORES).wal_seals
+
+    assert seals() == {}
+    create_store_keys(tmp_path, STORES)
+    found = seals()
+    assert found == seals() and found["alpha"] != found["beta"]
+    own = SealKey.at(tmp_path / "seal.key")
+    assert own.public not in {SealKey(secret).public for secret in found.values()}
+    assert load_secrets(tmp_path, sites=["alpha", "beta"], dns_sites=[]).wal_seals == {}
