@@ -11,6 +11,7 @@ import os
 import signal
 import ssl
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -85,6 +86,7 @@ class _Parts:
         self._fleet = fleet
         self._state_dir = state_dir
         self._trust = state_dir / "trust"
+        self._writing = threading.Lock()
 
     def hosts(self) -> Hosts:
         """The agents, over mutual TLS with the operator's certificate."""
@@ -188,8 +190,9 @@ class _Parts:
         path = self._trust / "pgpass"
         wanted = pass_line("replicator", secrets.replication_password.reveal())
         wanted += pass_line("keeper", secrets.keeper_password.reveal())
-        if not path.exists() or path.read_text(encoding="utf-8") != wanted:
-            write_private(path, wanted)
+        with self._writing:  # sites are asked side by side
+            if not path.exists() or path.read_text(encoding="utf-8") != wanted:
+                write_private(path, wanted)
         return path
 
     def scratch(self) -> Scratch:

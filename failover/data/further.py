@@ -14,7 +14,8 @@ import msgspec
 from failover.data.catalog import Entry
 from failover.data.wal_fetch import WalFetch
 from failover.errors import Damaged, Refused
-from failover.model.units import Lsn, format_lsn, utc_text
+from failover.model.snapshot import WAL_TAIL
+from failover.model.units import Lsn, format_lsn, parse_lsn, utc_text
 from failover.planner.wal import Stretch, stretches
 from failover.ports.scratch import Arrival, Scratch
 from failover.ports.store import Store
@@ -69,8 +70,9 @@ async def ways(
 async def fetch_further(
     entry: Entry, reader: Reader, scratch: Scratch, further: Further, *, into: Path, seed: Path
 ) -> Arrival:
-    """Segments after the snapshot's own WAL (``seed``) into the folder ``into``; where replay has to end. Raises
-    ``Damaged`` when the stores' WAL does not lead there."""
+    """Segments after the snapshot's own WAL (``seed``) into the folder ``into``; where replay has to end: at the
+    snapshot's own LSN when nothing was shipped after it. Raises ``Damaged`` when the stores' WAL does not lead there,
+    ``Refused`` when no transaction in it ended after the moment that was asked for."""
     manifest = entry.manifest
     await asyncio.to_thread(shutil.rmtree, into, True)
     fetch = WalFetch(
@@ -82,11 +84,13 @@ async def fetch_further(
         into=into,
         seals=reader.seals,
     )
-    at = begun = manifest.stop
+    at = manifest.stop
+    begins: list[tuple[int, Lsn]] = []
     seed_timeline = manifest.timeline
     way = _way(stretches(await fetch.history(further.timeline), further.timeline), at, further.to)
     for stretch in way:
         begun = max(at, stretch.start)
+        begins.append((stretch.timeline, begun))
         end = await fetch.reaches(stretch, begun)
         if stretch.end is not None and end < stretch.end:
             raise Damaged(f"no store has WAL of timeline {stretch.timeline} from {format_lsn(end)}")
@@ -110,10 +114,20 @@ async def fetch_further(
         )
     if further.to is not None:
         return Arrival(where="before", lsn=further.to, timeline=timeline)
-    last = await asyncio.to_thread(scratch.last_record, into, timeline=timeline, start=begun)
-    if not last:
-        raise Damaged(f"nothing was shipped after {format_lsn(begun)}")
-    return Arrival(where="after", lsn=last, timeline=timeline)
+    own = own_arrival(entry)
+    # A new primary may have shipped nothing yet, and an idle one ships nothing at all.
+    for reached, start in reversed(begins):
+        last = await asyncio.to_thread(scratch.last_record, into, timeline=reached, start=start)
+        if last > own.lsn:
+            return Arrival(where="after", lsn=last, timeline=reached)
+    return own
+
+
+def own_arrival(entry: Entry) -> Arrival:
+    """Where a restore of this snapshot alone arrives."""
+    manifest = entry.manifest
+    exact = bool(manifest.digests) and manifest.object(WAL_TAIL) is not None
+    return Arrival(where="before" if exact else "consistent", lsn=parse_lsn(manifest.lsn))
 
 
 def _way(way: tuple[Stretch, ...], start: Lsn, to: Lsn | None) -> list[Stretch]:

@@ -15,12 +15,12 @@ import msgspec
 
 from failover.data.catalog import Entry
 from failover.data.copies import whole
-from failover.data.further import Further, Reader, fetch_further
+from failover.data.further import Further, Reader, fetch_further, own_arrival
 from failover.data.unpack import Seen, unpack
 from failover.errors import Damaged, LeaseHeld, UsageError
 from failover.model.snapshot import DATA, FILE_LIST, MANIFEST, WAL_TAIL
-from failover.model.units import format_lsn, parse_lsn
-from failover.ports.scratch import Arrival, Scratch
+from failover.model.units import format_lsn
+from failover.ports.scratch import Scratch
 from failover.ports.store import Store
 
 Phase = Callable[[str], Seen | None]
@@ -130,13 +130,6 @@ async def restore(
             data.rename(into)
     await asyncio.to_thread(shutil.rmtree, work, True)
     return Restored(lsn=format_lsn(arrival.lsn), exact=arrival.where != "consistent", notes=tuple(notes))
-
-
-def own_arrival(entry: Entry) -> Arrival:
-    """Where a restore of this snapshot alone arrives."""
-    manifest = entry.manifest
-    exact = bool(manifest.digests) and manifest.object(WAL_TAIL) is not None
-    return Arrival(where="before" if exact else "consistent", lsn=parse_lsn(manifest.lsn))
 
 
 def _say(phase: Phase | None, words: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from failover.data.catalog import Catalog, Entry
 from failover.data.unpack import Seen
-from failover.errors import LeaseHeld, UsageError
+from failover.errors import Damaged, LeaseHeld, UsageError
 from failover.model.snapshot import DATA, is_id
 from failover.operations.pace import Pace
 from failover.operations.snapshot_shelf import Shelf
@@ -47,10 +47,14 @@ class Phases:
 
 
 def catalog_of(shelf: Shelf, snapshot: str) -> Catalog:
-    """That of the database whose snapshot this is; without a name, of the newest. Raises ``UsageError``."""
+    """That of the database whose snapshot this is; without a name, of the newest. Raises ``UsageError``; ``Damaged``
+    for one whose manifest is there and cannot be read, or is signed by nobody of this fleet."""
     if snapshot and not is_id(snapshot):
         raise UsageError(f"{snapshot} is no snapshot's id", hint="failover snapshot list")
     database = shelf.holder(snapshot) if snapshot else shelf.newest_database()
+    wrong = [line for catalog in shelf.catalogs.values() for line in catalog.damaged if snapshot and snapshot in line]
+    if not database and wrong:
+        raise Damaged(f"{snapshot} is no snapshot of this fleet: {'; '.join(wrong)}", hint="failover snapshot list")
     if not database:
         said = "; ".join(f"{name}: {why}" for name, why in shelf.unreachable.items())
         what = f"no store that answers has {snapshot or 'a snapshot'}" + (f" ({said})" if said else "")

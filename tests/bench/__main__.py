@@ -7,7 +7,20 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import broken_laws, campaign, crashpoints, explore, faults, media, moves, network, plain, slow, times
+from tests.bench import (
+    backup,
+    broken_laws,
+    campaign,
+    crashpoints,
+    explore,
+    faults,
+    media,
+    moves,
+    network,
+    plain,
+    slow,
+    times,
+)
 
 BENCHES: dict[str, tuple[Callable[..., int], int]] = {
     "switchover": (moves.switchover, 30),
@@ -21,6 +34,7 @@ BENCHES: dict[str, tuple[Callable[..., int], int]] = {
     "partition": (network.partition, 5),
     "slow": (slow.slow, 5),
     "g3": (plain.g3, 10),
+    "backup": (backup.backup, 3),
     "explore": (explore.explore_wide, 5_000_000),
     "fleet": (times.fleet_times, 3),
     "startup": (times.startup, 15),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from failover.data.catalog import Entry
 from failover.data.further import Further, Reader, fetch_further
 from failover.data.squeeze import squeeze_bytes
 from failover.data.wal_seal import wal_note
-from failover.errors import Damaged
+from failover.errors import Damaged, Refused
 from failover.model.snapshot import TableDigest, wal_prefix
 from failover.model.units import Lsn
 from failover.ports.scratch import Arrival
@@ -26,13 +27,17 @@ FORK, END = 0x14000, START + len(WAL)
 class Looker:
     """``Scratch`` that only knows where the last record is."""
 
-    def __init__(self, last: Lsn) -> None:
+    def __init__(self, last: Lsn, *, ends: dict[int, Lsn] | None = None) -> None:
         self.last = last
+        self.ends = ends or {}
         self.asked: list[tuple[int, Lsn]] = []
 
     def last_record(self, wal: Path, *, timeline: int, start: Lsn) -> Lsn:
         self.asked.append((timeline, start))
         return self.last
+
+    def first_end_after(self, wal: Path, *, timeline: int, start: Lsn, moment: datetime) -> Lsn:
+        return self.ends.get(timeline, 0)
 
     def verify_files(self, folder: Path) -> None: ...
     def combine(self, folders: Sequence[Path], into: Path) -> None: ...
@@ -84,6 +89,21 @@ def test_a_restore_to_before_the_promotion_needs_only_the_first_timeline(world: 
     arrival = fetched(world, tmp_path, Further(timeline=2, to=0x12000), Looker(0))
     assert arrival == Arrival(where="before", lsn=0x12000, timeline=1)
     assert not (tmp_path / "into" / "000000020000000000000001").exists()
+
+
+def test_where_nothing_new_was_shipped_the_snapshot_itself_is_the_latest(world: SmallWorld, tmp_path: Path) -> None:
+    own = Arrival(where="before", lsn=0x10200)
+    assert fetched(world, tmp_path, Further(timeline=2), Looker(0)) == own
+    assert fetched(world, tmp_path, Further(timeline=2), Looker(0x10150)) == own
+
+
+def test_a_time_is_found_on_either_timeline(world: SmallWorld, tmp_path: Path) -> None:
+    further = Further(timeline=2, moment=datetime(2026, 11, 26, tzinfo=UTC))
+    for timeline, lsn in ((1, 0x12340), (2, 0x15000)):
+        arrival = fetched(world, tmp_path, further, Looker(END, ends={timeline: lsn}))
+        assert arrival == Arrival(where="before", lsn=lsn, timeline=timeline)
+    with pytest.raises(Refused, match="no transaction ended after 2026-11-26T00:00:00"):
+        fetched(world, tmp_path, further, Looker(END))
 
 
 @pytest.mark.parametrize(("to", "said"), [(END, "the stores' WAL ends at"), (0x10000, "no earlier LSN")])

@@ -337,3 +337,69 @@ def test_prune_leaves_what_it_cannot_read(world: Stored) -> None:
     answer = do(world, PruneWish())
     assert isinstance(answer, Nothing)
     assert objects(world) == before
+
+
+def keep_only(world: Stored, newest: int) -> None:
+    """Rules that keep one snapshot of so many hours."""
+    fleet = world.memory.wired.fleet
+    assert fleet.snapshots is not None
+    keep = msgspec.structs.replace(fleet.snapshots.keep, hourly=newest, daily=0, weekly=0, monthly=0)
+    rules = msgspec.structs.replace(fleet.snapshots, keep=keep)
+    world.memory.wired.fleet = msgspec.structs.replace(fleet, snapshots=rules)
+
+
+@pytest.mark.parametrize("stored", [True, False])
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
+def test_a_prune_killed_at_each_write_of_its_journal(world: Stored, at: int, stored: bool) -> None:
+    create(world)
+    create(world)
+    newest = create(world, full=True)
+    keep_only(world, 0)
+    killed(world, PruneWish(), at=at, stored=stored)
+    # What is half gone is no snapshot that anything may be built on; the next run, not a resume, finishes.
+    answer = do(world, PruneWish())
+    assert isinstance(answer, RunReport | Nothing)
+    assert [one.id for one in list_snapshots(world.memory.wired).snapshots] == [newest]
+    assert all(newest in key for held in objects(world) for key in held)
+
+
+def test_a_restore_that_was_killed_goes_on_where_it_was(
+    world: Stored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create(world)
+    create(world)
+    real = world.scratch.recover
+
+    def dies(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(world.scratch, "recover", dies)
+    ask = RestoreAsk(into=tmp_path / "copy")
+    with pytest.raises(KeyboardInterrupt):
+        restore_snapshot(world.memory.wired, ask, (), world.memory.watch())
+    assert not (tmp_path / "copy").exists()
+    monkeypatch.setattr(world.scratch, "recover", real)
+    read: list[str] = []
+    for store in world.stores:
+        stream = store.get_stream
+
+        def counted(key: str, *, stall_s: float, start: int = 0, stream: object = stream) -> object:
+            read.append(key)
+            return stream(key, stall_s=stall_s, start=start)  # type: ignore[operator]
+
+        monkeypatch.setattr(store, "get_stream", counted)
+    restore_snapshot(world.memory.wired, ask, (), world.memory.watch())
+    assert (tmp_path / "copy" / "PG_VERSION").exists() and not (tmp_path / "copy.restoring").exists()
+    # The incremental was whole already and is not fetched again; what was being put together is.
+    assert len([key for key in read if key.endswith("data.tar.zst.age")]) <= 1
+
+
+def test_a_snapshot_of_another_fleet_is_none_of_ours(world: Stored) -> None:
+    taken = create(world)
+    stranger = stored(world.folder / "other")
+    for ours, theirs in zip(world.stores, stranger.stores, strict=True):
+        theirs.objects = dict(ours.objects)
+    found = list_snapshots(stranger.memory.wired)
+    assert found.snapshots == () and all("not a key of this fleet" in line for line in found.damaged)
+    with pytest.raises(Damaged, match="is no snapshot of this fleet"):
+        verify_snapshot(stranger.memory.wired, taken, "alpha", (), stranger.memory.watch())

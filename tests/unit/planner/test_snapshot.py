@@ -108,3 +108,25 @@ def test_without_any_site_it_is_refused() -> None:
     answer = choose(sources=gone, buckets=BUCKETS, taken=(), now=NOW)
     assert isinstance(answer, Refusal)
     assert "beta does not answer" in answer.summary
+
+
+def test_all_that_it_stands_on_opens_with_the_same_keys() -> None:
+    first = taken(encrypted_to=("k1", "k2"))
+    second = taken(1, parent="s0", encrypted_to=("k2", "k1"))
+
+    def kind(recipients: tuple[str, ...]) -> str:
+        answer = choose(
+            sources=(msgspec.structs.replace(BETA, lists=("s0", "s1")),), buckets=BUCKETS, taken=(first, second),
+            now=NOW, recipients=recipients,
+        )  # fmt: skip
+        assert isinstance(answer, Choice)
+        return answer.kind
+
+    assert kind(("k1", "k2")) == "incremental"
+    assert kind(("k1", "k3")) == "full"
+
+
+def test_a_refusal_says_which_store_and_why() -> None:
+    buckets = (BUCKETS[0], Bucket(name="sb", provider="b", reachable=False, error="no room left (sb)"))
+    answer = choose(sources=(ALPHA,), buckets=buckets, taken=(), now=NOW)
+    assert isinstance(answer, Refusal) and "sb: no room left" in answer.summary
