@@ -129,8 +129,10 @@ def kill_the_source(fleet: LocalFleet) -> Outcome:
     outcome.unserved_old = outcome.unserved - outcome.late
     in_database = _database(declared, beta, fleet)
     outcome.not_in_database = set(ids) - in_database
-    disk = fleet.host_dir("beta") / "store" / "data"
-    outcome.truth = in_database - {path.name for path in disk.rglob("*") if path.is_file()}
+    disk = fleet.host_dir("beta") / "store" / "rclone"
+    on_disk = {path.name for path in disk.rglob("*") if path.is_file()}
+    assert on_disk & in_database, "the judge looks at another folder than the store"
+    outcome.truth = in_database - on_disk
     outcome.listed = _listed(fleet)
     return outcome
 
