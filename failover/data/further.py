@@ -14,7 +14,7 @@ import msgspec
 from failover.data.catalog import Entry
 from failover.data.wal_fetch import WalFetch
 from failover.errors import Damaged, Refused
-from failover.model.snapshot import WAL_TAIL
+from failover.model.snapshot import WAL_TAIL, Manifest
 from failover.model.units import Lsn, format_lsn, parse_lsn, utc_text
 from failover.planner.wal import Stretch, stretches
 from failover.ports.scratch import Arrival, Scratch
@@ -67,15 +67,8 @@ async def ways(
     return found
 
 
-async def fetch_further(
-    entry: Entry, reader: Reader, scratch: Scratch, further: Further, *, into: Path, seed: Path
-) -> Arrival:
-    """Segments after the snapshot's own WAL (``seed``) into the folder ``into``; where replay has to end: at the
-    snapshot's own LSN when nothing was shipped after it. Raises ``Damaged`` when the stores' WAL does not lead there,
-    ``Refused`` when no transaction in it ended after the moment that was asked for."""
-    manifest = entry.manifest
-    await asyncio.to_thread(shutil.rmtree, into, True)
-    fetch = WalFetch(
+def _fetch(reader: Reader, manifest: Manifest, into: Path) -> WalFetch:
+    return WalFetch(
         reader.stores,
         reader.keys,
         fleet=manifest.fleet,
@@ -84,6 +77,17 @@ async def fetch_further(
         into=into,
         seals=reader.seals,
     )
+
+
+async def fetch_further(
+    entry: Entry, reader: Reader, scratch: Scratch, further: Further, *, into: Path, seed: Path
+) -> Arrival:
+    """Segments after the snapshot's own WAL (``seed``) into the folder ``into``; where replay has to end: at the
+    snapshot's own LSN when nothing was shipped after it. Raises ``Damaged`` when the stores' WAL does not lead there,
+    ``Refused`` when no transaction in it ended after the moment that was asked for."""
+    manifest = entry.manifest
+    await asyncio.to_thread(shutil.rmtree, into, True)
+    fetch = _fetch(reader, manifest, into)
     at = manifest.stop
     begins: list[tuple[int, Lsn]] = []
     seed_timeline = manifest.timeline

@@ -1,4 +1,4 @@
-"""create, list, verify, restore, prune over stores in memory: what is left after each, whatever failed on the way."""
+"""create, list, verify, restore over stores in memory: what is left after each, whatever failed on the way."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from failover.engine.interrupt import Interrupt
 from failover.errors import Damaged, Denied, LeaseHeld, ProviderRefuses, ReadOnly, Refused, Unreachable, UsageError
 from failover.model.plan import Plan, Refusal, TakeSnapshot
 from failover.model.run_report import RunReport
-from failover.operations.carry_out import Answer, Approval, Nothing, carry_out, propose
+from failover.operations.carry_out import Answer, Approval, carry_out, propose
 from failover.operations.proven import proven_age_s
 from failover.operations.resume import resume
 from failover.operations.snapshot_restore import RestoreAsk, restore_snapshot
 from failover.operations.snapshot_shown import list_snapshots
 from failover.operations.snapshot_verify import verify_snapshot
-from failover.operations.snapshot_wishes import CreateWish, PruneWish, SnapshotWish
+from failover.operations.snapshot_wishes import CreateWish, SnapshotWish
 from failover.trust.age import AgeKey
 from tests.fakes.journal import Killed, MemoryJournal
 from tests.fakes.snapshots import Stored, stored
@@ -296,71 +296,6 @@ def test_without_shipped_wal_no_snapshot_leads_further(world: Stored, tmp_path: 
     ask = RestoreAsk(into=tmp_path / "copy", latest=True)
     with pytest.raises(Refused, match="no snapshot that counts leads"):
         restore_snapshot(world.memory.wired, ask, (), world.memory.watch())
-
-
-def test_prune_keeps_with_reasons_and_removes_children_first(world: Stored) -> None:
-    ids = [create(world) for _ in range(3)]
-    fleet = world.memory.wired.fleet
-    assert fleet.snapshots is not None
-    keep = msgspec.structs.replace(fleet.snapshots.keep, hourly=0, daily=0, weekly=0, monthly=0)
-    rules = msgspec.structs.replace(fleet.snapshots, keep=keep)
-    world.memory.wired.fleet = msgspec.structs.replace(fleet, snapshots=rules)
-    nothing = do(world, PruneWish())
-    assert isinstance(nothing, Nothing)
-    assert f"kept: {ids[0]}: {ids[2]} is restored on top of it" in nothing.told
-    newest = create(world, full=True)
-    plan = propose(world.memory.wired, PruneWish())
-    assert isinstance(plan, Plan)
-    assert [step.id for step in plan.steps] == [f"remove-{one}" for one in reversed(ids)]
-    report = do(world, PruneWish())
-    assert isinstance(report, RunReport) and not report.missed
-    assert [one.id for one in list_snapshots(world.memory.wired).snapshots] == [newest]
-    assert all(newest in key for held in objects(world) for key in held)
-
-
-def test_prune_is_refused_while_a_store_is_silent(world: Stored) -> None:
-    create(world)
-    world.stores[1].faults = [Unreachable("silent", where="s-south")] * 9
-    refusal = propose(world.memory.wired, PruneWish())
-    assert isinstance(refusal, Refusal)
-    assert "would come back" in refusal.findings[0].message
-
-
-def test_prune_leaves_what_it_cannot_read(world: Stored) -> None:
-    """A manifest of another key is no orphan, however old: the trust folder may have been lost."""
-    create(world)
-    (world.memory.wired.state_dir / "trust" / "seal.key").unlink()
-    (world.folder / "keys" / "seals").unlink()
-    before = objects(world)
-    listed = list_snapshots(world.memory.wired)
-    assert listed.snapshots == () and listed.orphans == () and len(listed.damaged) == 2
-    answer = do(world, PruneWish())
-    assert isinstance(answer, Nothing)
-    assert objects(world) == before
-
-
-def keep_only(world: Stored, newest: int) -> None:
-    """Rules that keep one snapshot of so many hours."""
-    fleet = world.memory.wired.fleet
-    assert fleet.snapshots is not None
-    keep = msgspec.structs.replace(fleet.snapshots.keep, hourly=newest, daily=0, weekly=0, monthly=0)
-    rules = msgspec.structs.replace(fleet.snapshots, keep=keep)
-    world.memory.wired.fleet = msgspec.structs.replace(fleet, snapshots=rules)
-
-
-@pytest.mark.parametrize("stored", [True, False])
-@pytest.mark.parametrize("at", [1, 2, 3, 4])
-def test_a_prune_killed_at_each_write_of_its_journal(world: Stored, at: int, stored: bool) -> None:
-    create(world)
-    create(world)
-    newest = create(world, full=True)
-    keep_only(world, 0)
-    killed(world, PruneWish(), at=at, stored=stored)
-    # What is half gone is no snapshot that anything may be built on; the next run, not a resume, finishes.
-    answer = do(world, PruneWish())
-    assert isinstance(answer, RunReport | Nothing)
-    assert [one.id for one in list_snapshots(world.memory.wired).snapshots] == [newest]
-    assert all(newest in key for held in objects(world) for key in held)
 
 
 def test_a_restore_that_was_killed_goes_on_where_it_was(
