@@ -3,11 +3,11 @@ the signed manifests alone; there is no index that could be wrong."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Sequence
 
 import msgspec
 
+from failover.data.ask import ask_all
 from failover.data.small import get_small
 from failover.errors import Damaged, Denied, FailoverError
 from failover.model import snapshot as names
@@ -72,9 +72,8 @@ async def read_catalog(
     stores: Sequence[Store], *, fleet: str, system_identifier: str, trusted: Collection[str]
 ) -> Catalog:
     """Asks every store; one that does not answer is named, and the rest counts."""
-    answers = await asyncio.gather(*(_listing(store, fleet, system_identifier) for store in stores))
-    unreachable = {s.name: str(a) for s, a in zip(stores, answers, strict=True) if isinstance(a, FailoverError)}
-    listings = {s.name: a for s, a in zip(stores, answers, strict=True) if not isinstance(a, FailoverError)}
+    listings, silent = await ask_all(stores, lambda store: _listing(store, fleet, system_identifier))
+    unreachable = {name: str(error) for name, error in silent.items()}
     by_name = {store.name: store for store in stores}
     entries, orphans, damaged = [], [], list[str]()
     for prefix in sorted({prefix for listing in listings.values() for prefix in listing}):
@@ -96,16 +95,13 @@ async def read_catalog(
     )
 
 
-async def _listing(store: Store, fleet: str, system_identifier: str) -> _Listing | FailoverError:
+async def _listing(store: Store, fleet: str, system_identifier: str) -> _Listing:
     found: _Listing = {}
-    try:
-        for folder in names.snapshot_folders(fleet, system_identifier):
-            async for stored in store.list(folder, stall_s=_STALL_S):
-                snapshot, slash, name = stored.key.removeprefix(folder).partition("/")
-                if slash and names.is_id(snapshot):
-                    found.setdefault(f"{folder}{snapshot}/", {})[name] = stored.size_bytes
-    except FailoverError as error:
-        return error
+    for folder in names.snapshot_folders(fleet, system_identifier):
+        async for stored in store.list(folder, stall_s=_STALL_S):
+            snapshot, slash, name = stored.key.removeprefix(folder).partition("/")
+            if slash and names.is_id(snapshot):
+                found.setdefault(f"{folder}{snapshot}/", {})[name] = stored.size_bytes
     return found
 
 

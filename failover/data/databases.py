@@ -3,12 +3,11 @@ the WAL would take minutes."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 import msgspec
 
-from failover.errors import FailoverError
+from failover.data.ask import ask_all
 from failover.model.snapshot import wal_folder
 from failover.ports.store import Store
 
@@ -24,31 +23,19 @@ class Databases(msgspec.Struct, frozen=True, kw_only=True):
 
 async def databases(stores: Sequence[Store], fleet: str) -> Databases:
     """Everything that was ever the database of this fleet."""
-    answers = await asyncio.gather(*(_folders(store, f"{fleet}/") for store in stores), return_exceptions=True)
-    found: set[str] = set()
-    unreachable: dict[str, str] = {}
-    for store, answer in zip(stores, answers, strict=True):
-        if isinstance(answer, FailoverError):
-            unreachable[store.name] = str(answer)
-        elif isinstance(answer, BaseException):
-            raise answer
-        else:
-            found |= answer
-    return Databases(identifiers=tuple(sorted(name for name in found if name.isdigit())), unreachable=unreachable)
+    found, silent = await ask_all(stores, lambda store: _folders(store, f"{fleet}/"))
+    names = set().union(*found.values())
+    return Databases(
+        identifiers=tuple(sorted(name for name in names if name.isdigit())),
+        unreachable={name: str(error) for name, error in silent.items()},
+    )
 
 
 async def timelines(stores: Sequence[Store], fleet: str, system_identifier: str) -> tuple[int, ...]:
     """Timelines with shipped WAL in any store that answers, the newest first."""
     prefix = wal_folder(fleet, system_identifier)
-    answers = await asyncio.gather(*(_folders(store, prefix) for store in stores), return_exceptions=True)
-    found: set[int] = set()
-    for answer in answers:
-        if isinstance(answer, FailoverError):
-            continue  # the other stores' answer counts
-        if isinstance(answer, BaseException):
-            raise answer
-        found |= {int(name, 16) for name in answer}
-    return tuple(sorted(found, reverse=True))
+    found, _ = await ask_all(stores, lambda store: _folders(store, prefix))
+    return tuple(sorted({int(name, 16) for names in found.values() for name in names}, reverse=True))
 
 
 async def _folders(store: Store, prefix: str) -> set[str]:
@@ -64,5 +51,3 @@ async def _folders(store: Store, prefix: str) -> set[str]:
             found.add(name)
         # "0" comes right after "/": everything in the folder is passed over.
         after = f"{prefix}{name}0" if slash else stored.key
-
-

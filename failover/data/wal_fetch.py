@@ -46,11 +46,11 @@ class WalFetch:
         self._into = into
         self._seals = frozenset(seals)
         self._turn = asyncio.Semaphore(_AT_ONCE)
+        self._listed: dict[int, frozenset[WalChunk]] = {}
 
     async def reaches(self, stretch: Stretch, start: Lsn) -> Lsn:
         """How far the chunks of all stores together lead on that timeline."""
-        held = await held_chunks(self._stores, self._fleet, self._identifier, stretch.timeline)
-        end = reach(frozenset().union(*held.values()), start)
+        end = reach(await self._held(stretch.timeline), start)
         return end if stretch.end is None else min(end, stretch.end)
 
     async def history(self, timeline: int) -> bytes:
@@ -65,8 +65,7 @@ class WalFetch:
     async def fetch(self, stretch: Stretch, *, start: Lsn, end: Lsn, seed: Path, seed_timeline: int) -> None:
         """Segments with ``start`` to ``end`` of one timeline. What comes before ``start`` in the first one is taken
         from the same segment of ``seed_timeline`` below ``seed``. Raises ``Damaged`` at a gap."""
-        held = await held_chunks(self._stores, self._fleet, self._identifier, stretch.timeline)
-        wanted = cover(frozenset().union(*held.values()), timeline=stretch.timeline, start=start, end=end)
+        wanted = cover(await self._held(stretch.timeline), timeline=stretch.timeline, start=start, end=end)
         if isinstance(wanted, Gap):
             raise Damaged(f"no store has WAL of timeline {wanted.timeline} from {format_lsn(wanted.start)}")
         self._into.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -76,6 +75,13 @@ class WalFetch:
         if source.exists() and not target.exists():
             shutil.copyfile(source, target)
         await asyncio.gather(*(self._chunk(chunk, start=start, end=end) for chunk in wanted))
+
+    async def _held(self, timeline: int) -> frozenset[WalChunk]:
+        """What all stores together hold of it, listed once: a year of shipping is millions of names."""
+        if timeline not in self._listed:
+            held = await held_chunks(self._stores, self._fleet, self._identifier, timeline)
+            self._listed[timeline] = frozenset().union(*held.values())
+        return self._listed[timeline]
 
     async def _chunk(self, chunk: WalChunk, *, start: Lsn, end: Lsn) -> None:
         async with self._turn:

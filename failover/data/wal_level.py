@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from failover.data.ask import ask_all
 from failover.data.small import get_small, put_small
 from failover.data.wal_listing import held_chunks
 from failover.errors import FailoverError, NotFound
@@ -87,19 +87,16 @@ async def snapshot_since(stores: Sequence[Store], *, fleet: str, system_identifi
 
     async def found(store: Store) -> set[str]:
         ids: set[str] = set()
-        try:
-            for folder in names.snapshot_folders(fleet, system_identifier):
-                async for each in store.list(folder, stall_s=_STALL_S):
-                    snapshot, _, name = each.key.removeprefix(folder).partition("/")
-                    if name == names.MANIFEST and names.is_id(snapshot) and names.created(snapshot) > after:
-                        ids.add(snapshot)
-        except FailoverError:
-            return set()
+        for folder in names.snapshot_folders(fleet, system_identifier):
+            async for each in store.list(folder, stall_s=_STALL_S):
+                snapshot, _, name = each.key.removeprefix(folder).partition("/")
+                if name == names.MANIFEST and names.is_id(snapshot) and names.created(snapshot) > after:
+                    ids.add(snapshot)
         return ids
 
-    answers = await asyncio.gather(*(found(store) for store in stores))
+    answers, _ = await ask_all(stores, found)
     providers: dict[str, set[str]] = {}
-    for store, ids in zip(stores, answers, strict=True):
-        for snapshot in ids:
+    for store in stores:
+        for snapshot in answers.get(store.name, ()):
             providers.setdefault(snapshot, set()).add(store.traits.provider)
     return any(len(each) >= names.QUORUM for each in providers.values())

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
 
-from failover.errors import FailoverError, Unreachable
+from failover.data.ask import ask_all
+from failover.errors import Unreachable
 from failover.model.snapshot import WalChunk, fleet_prefix, parse_chunk, wal_prefix
 from failover.model.units import Lsn
 from failover.planner.wal import Stretch, counted, gap_before, reach, timeline_at
 from failover.ports.store import Store
 
-_T = TypeVar("_T")
 _STALL_S = 20.0
 _NEAR_BYTES = 64 << 20
 """More than any chunk holds: one that covers a byte begins at most so far before it."""
@@ -42,7 +40,7 @@ async def held_chunks(
                 break
         return frozenset(found)
 
-    return await _of_those_that_answer(stores, listing)
+    return (await ask_all(stores, listing))[0]
 
 
 async def chunks_near(
@@ -65,7 +63,7 @@ async def anything_before(stores: Sequence[Store], fleet: str, system_identifier
                 return chunk.end <= lsn
         return False
 
-    return any((await _of_those_that_answer(stores, first)).values())
+    return any((await ask_all(stores, first))[0].values())
 
 
 async def resume_at(
@@ -91,15 +89,3 @@ async def resume_at(
     found = frozenset().union(*held.values(), *earlier.values())
     older = await anything_before(stores, fleet, system_identifier, kept)
     return timeline, start, gap_before(found, kept, any_before=older)
-
-
-async def _of_those_that_answer(stores: Sequence[Store], ask: Callable[[Store], Awaitable[_T]]) -> dict[str, _T]:
-    async def answer(store: Store) -> _T | FailoverError:
-        try:
-            return await ask(store)
-        except FailoverError as error:
-            return error  # the answer: this store counts for nothing now
-
-    answers = await asyncio.gather(*(answer(store) for store in stores))
-    named = zip(stores, answers, strict=True)
-    return {store.name: found for store, found in named if not isinstance(found, FailoverError)}
