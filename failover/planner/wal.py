@@ -4,6 +4,7 @@ is normal (a restart sends again from where the slot stands); a gap is refused."
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter, deque
 from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
@@ -52,21 +53,24 @@ def reach(chunks: Iterable[WalChunk], start: Lsn) -> Lsn:
 
 def counted(held: Mapping[str, Collection[WalChunk]], *, quorum: int = QUORUM) -> frozenset[WalChunk]:
     """Chunks that enough providers hold. ``held``: by provider."""
-    everywhere = [chunk for chunks in held.values() for chunk in set(chunks)]
-    return frozenset(chunk for chunk in everywhere if everywhere.count(chunk) >= quorum)
+    holders = Counter(chunk for chunks in held.values() for chunk in set(chunks))
+    return frozenset(chunk for chunk, count in holders.items() if count >= quorum)
 
 
 def cover(chunks: Iterable[WalChunk], *, timeline: int, start: Lsn, end: Lsn) -> tuple[WalChunk, ...] | Gap:
     """Chunks in order that together hold ``start`` to ``end``, few of them; the gap when they do not."""
-    usable = sorted(chunk for chunk in chunks if chunk.timeline == timeline and chunk.end > start)
+    left = deque(sorted(chunk for chunk in chunks if chunk.timeline == timeline and chunk.end > start))
     found: list[WalChunk] = []
+    best: WalChunk | None = None  # of those that begin at or before ``at``, the one that leads furthest
     at = start
     while at < end:
-        reaching = [chunk for chunk in usable if chunk.start <= at < chunk.end]
-        if not reaching:
+        while left and left[0].start <= at:
+            chunk = left.popleft()
+            best = chunk if best is None or chunk.end > best.end else best
+        if best is None or best.end <= at:
             return Gap(timeline=timeline, start=at)
-        found.append(max(reaching, key=lambda chunk: chunk.end))
-        at = found[-1].end
+        found.append(best)
+        at = best.end
     return tuple(found)
 
 
