@@ -6,6 +6,7 @@ import re
 
 from failover.config.decode import Value
 from failover.config.problems import Problems
+from failover.config.stores import check_kept
 from failover.model.fleet import Fleet
 from failover.model.stores import MediaRules, SnapshotRules
 
@@ -32,10 +33,7 @@ def check_media(fleet: Fleet, problems: Problems) -> None:
     """There is somewhere to keep them, and nothing is purged that a restore can want back."""
     if fleet.media is None or not problems.sound(*_TOP):
         return
-    if not fleet.stores and problems.sound("stores"):
-        message = "there is no store to keep them in"
-        hint = "add stores: [{name: north, site: alpha, kind: seaweedfs, bucket: demo}, …]"
-        problems.error("stores-few", _TOP, message, hint, at_key=True, spoils=())
+    check_kept("media", "there is no store to keep them in", fleet, problems)
     if fleet.snapshots is None or not problems.sound("snapshots"):
         return
     window_s = fleet.snapshots.keep.window_s

@@ -5,6 +5,7 @@ from __future__ import annotations
 from failover.config.decode import Value
 from failover.config.problems import Problems
 from failover.config.recipients import fault
+from failover.config.stores import check_kept
 from failover.model.fleet import Fleet
 from failover.model.stores import Policy, SnapshotRules
 
@@ -31,10 +32,8 @@ def check_snapshots(fleet: Fleet, problems: Problems) -> None:
     """There is somewhere to put them, and an incremental can be made."""
     if fleet.snapshots is None or not problems.sound(*_TOP):
         return
-    if not fleet.stores and problems.sound("stores"):
-        message = "there is no store to put them in; a snapshot counts once stores at two providers have it"
-        hint = "add stores: [{name: north, site: alpha, kind: seaweedfs, bucket: demo}, …]"
-        problems.error("stores-few", _TOP, message, hint, at_key=True, spoils=())
+    what = "there is no store to put them in; a snapshot counts once stores at two providers have it"
+    check_kept("snapshots", what, fleet, problems)
     for name in ("summarize_wal", "wal_summary_keep_time"):
         path = ("app", "settings", name)
         if name in fleet.app.settings and problems.sound(*path):

@@ -10,22 +10,21 @@ import re
 from collections import Counter
 from typing import cast
 
+import msgspec
+
 from failover.config.decode import Table, Value
 from failover.config.names import Name, did_you_mean
 from failover.config.problems import Problems, clipped
 from failover.model.fleet import Fleet, Site
+from failover.model.snapshot import QUORUM
 from failover.model.store_ports import store_ports
-from failover.model.stores import StoreKind, StorePlace
+from failover.model.stores import STORE_SERVICE, StoreKind, StorePlace
 
 KINDS = ("seaweedfs", "rclone", "s3")
-SERVICE = "store"
-"""What the agent calls the store it runs."""
-
 _RUN_BY_US = ("seaweedfs", "rclone")
 _TOP = ("stores",)
 _EXAMPLE = "{name: north, site: alpha, kind: seaweedfs, bucket: demo}"
 _ENDPOINT = re.compile(r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9._-]+|\[[0-9a-f:]+\])(:(?P<port>[0-9]{1,5}))?")
-_WANTED = 2
 
 
 def decode_stores(value: Value, sites: tuple[Site, ...]) -> tuple[StorePlace, ...]:
@@ -42,6 +41,12 @@ def check_stores(fleet: Fleet, problems: Problems) -> None:
     for index, store in enumerate(fleet.stores):
         if store.site and problems.sound(*_TOP, f"[{index}]"):
             _check_sockets(fleet, store, index, problems)
+
+
+def check_kept(section: str, what: str, fleet: Fleet, problems: Problems) -> None:
+    """A ``section`` whose things are kept in stores has some. ``what``: of the message, why one is needed."""
+    if not fleet.stores and problems.sound("stores"):
+        problems.error("stores-few", (section,), what, f"add stores: [{_EXAMPLE}, …]", at_key=True, spoils=())
 
 
 def _store(value: Value, sites: tuple[Site, ...]) -> StorePlace:
@@ -171,7 +176,7 @@ def _check_providers(stores: tuple[StorePlace, ...], problems: Problems) -> None
     if not known or not all(store.provider for store in stores):
         return
     held = Counter(store.provider for store in stores)
-    if len(held) < _WANTED:
+    if len(held) < QUORUM:
         which = "the one store is" if len(stores) == 1 else f"all {len(stores)} stores are"
         message = f"{which} at provider {stores[0].provider}: what is kept there is lost with it"
         hint = "add a store at another provider"
@@ -189,8 +194,7 @@ def _check_sockets(fleet: Fleet, store: StorePlace, index: int, problems: Proble
     site = fleet.site(store.site)
     if not problems.sound("sites", site.name) or not site.address:
         return
-    first = store_ports(site.address).s3
-    taken = range(first, first + 8)
+    taken = msgspec.structs.astuple(store_ports(site.address))
     for name in site.ports.__struct_fields__:
         if getattr(site.ports, name) in taken:
             message = f"{getattr(site.ports, name)} is a port of store {store.name} ({taken[0]} to {taken[-1]})"
@@ -200,6 +204,6 @@ def _check_sockets(fleet: Fleet, store: StorePlace, index: int, problems: Proble
         if service.port in taken and problems.sound(*path, "port"):
             message = f"{service.port} is a port of store {store.name} at {site.name} ({taken[0]} to {taken[-1]})"
             problems.error("port-taken", (*path, "port"), message, "write another port, as 9001")
-        if service.name == SERVICE and problems.sound(*path):
-            message = f"{SERVICE} is what the agent calls store {store.name}"
+        if service.name == STORE_SERVICE and problems.sound(*path):
+            message = f"{STORE_SERVICE} is what the agent calls store {store.name}"
             problems.error("reserved-name", path, message, "write another name, as app-store", at_key=True)

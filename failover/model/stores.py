@@ -8,8 +8,10 @@ import msgspec
 
 from failover.model.secret import StoreKey
 
-__all__ = ["MediaRules", "Policy", "SnapshotRules", "StoreKey", "StoreKind", "StorePlace"]
+__all__ = ["STORE_SERVICE", "MediaRules", "Policy", "SnapshotRules", "StoreKey", "StoreKind", "StorePlace"]
 
+STORE_SERVICE = "store"
+"""What the agent calls the store that a site runs."""
 StoreKind = Literal["s3", "seaweedfs", "rclone"]
 """Who answers: Amazon's S3 or one that does as much; SeaweedFS; ``rclone serve s3``, the poorest we stand on."""
 

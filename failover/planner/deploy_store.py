@@ -10,16 +10,15 @@ from collections.abc import Sequence
 from failover.model.fleet import Fleet, Site
 from failover.model.observation import AgentState
 from failover.model.plan import ApplyBucket, EnsureBucket, Step
-from failover.model.stores import StorePlace
+from failover.model.stores import STORE_SERVICE, StorePlace
 from failover.planner.byhand import ByHand
-from failover.planner.hostspec_store import NAME
 
 STORE_TIMEOUT_S = 300.0
 
 
 def runs_store(fleet: Fleet, state: AgentState) -> bool:
     """The site has a store, and it runs: one run of the stack does for all of it."""
-    running = any(service.name == NAME and service.state == "running" for service in state.services)
+    running = any(service.name == STORE_SERVICE and service.state == "running" for service in state.services)
     return running and fleet.store_at(state.site) is not None
 
 

@@ -13,11 +13,10 @@ from failover.errors import ConfigError
 from failover.model.fleet import Site
 from failover.model.spec import File, Ready, ServiceSpec
 from failover.model.store_ports import store_ports
-from failover.model.stores import StoreKey, StoreKind
+from failover.model.stores import STORE_SERVICE, StoreKey, StoreKind
 from failover.planner.hostspec_net import LOCAL
 
 FOLDER = "store"
-NAME = "store"
 
 
 def store_sockets(site: Site) -> tuple[str, ...]:
@@ -73,7 +72,7 @@ def _seaweedfs(site: Site, key: StoreKey) -> ServiceSpec:
         "s3.config": "{host}/" + f"{FOLDER}/keys.json",
     }
     return ServiceSpec(
-        name=NAME,
+        name=STORE_SERVICE,
         command=("weed", "-logtostderr=true", "server", *(f"-{name}={value}" for name, value in options.items())),
         # A third of the memory at the same speed; half of this costs twice the time (facts: storage 2.3).
         environment={"GOMEMLIMIT": "350MiB"},
@@ -81,7 +80,7 @@ def _seaweedfs(site: Site, key: StoreKey) -> ServiceSpec:
             File(path=f"{FOLDER}/keys.json", text=json.dumps(identities, sort_keys=True)),
             # It wants its folder to be there.
             File(path=f"{FOLDER}/seaweedfs/.keep", text=""),
-            File(path=f"run/{NAME}.sockets", text="".join(f"{path}\n" for path in store_sockets(site))),
+            File(path=f"run/{STORE_SERVICE}.sockets", text="".join(f"{path}\n" for path in store_sockets(site))),
         ),
         ready=Ready(address=site.address, port=ports.s3),
     )
@@ -96,7 +95,7 @@ def _rclone(site: Site, key: StoreKey) -> ServiceSpec:
         "cache-dir": "{host}/" + f"{FOLDER}/cache",
     }
     return ServiceSpec(
-        name=NAME,
+        name=STORE_SERVICE,
         command=(
             "rclone",
             "serve",
