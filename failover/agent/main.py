@@ -274,7 +274,7 @@ async def _ship(host_dir: Path, bootstrap: Bootstrap) -> None:
     shipping = Shipping(
         fleet=spec.fleet,
         recipients=spec.recipients,
-        stores=tuple(S3Store(store.place(), store.key()) for store in spec.stores),
+        stores=tuple(S3Store(store.place, store.key()) for store in spec.stores),
         slot=SLOT,
         seal=SealKey(Secret(spec.seal.secret)) if spec.seal is not None else None,
     )

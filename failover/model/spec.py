@@ -10,7 +10,7 @@ import hashlib
 import msgspec
 
 from failover.model.secret import Secret, StoreKey
-from failover.model.stores import StoreKind, StorePlace
+from failover.model.stores import StorePlace
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -103,32 +103,16 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class StoreSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A store as a data site's agent reaches it, with its key."""
 
-    name: str
-    provider: str
-    kind: StoreKind
-    endpoint: str
-    bucket: str
-    region: str
+    place: StorePlace
     access_key: str
     secret: str
-
-    def place(self) -> StorePlace:
-        """Where it is."""
-        return StorePlace(
-            name=self.name,
-            provider=self.provider,
-            kind=self.kind,
-            endpoint=self.endpoint,
-            bucket=self.bucket,
-            region=self.region,
-        )
 
     def key(self) -> StoreKey:
         """What opens it."""
         return StoreKey(access_key=self.access_key, secret=Secret(self.secret))
 
     def __repr__(self) -> str:
-        return f"StoreSpec(name={self.name!r}, endpoint={self.endpoint!r}, key=**redacted**)"
+        return f"StoreSpec(place={self.place!r}, key=**redacted**)"
 
 
 class SealSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -116,16 +116,7 @@ def _stores(fleet: Fleet, secrets: FleetSecrets) -> tuple[StoreSpec, ...]:
     """Each store whose key is known here; ``deploy`` refuses before it would leave one out."""
     keys = secrets.store_keys
     return tuple(
-        StoreSpec(
-            name=store.name,
-            provider=store.provider,
-            kind=store.kind,
-            endpoint=store.endpoint,
-            bucket=store.bucket,
-            region=store.region,
-            access_key=keys[store.name].access_key,
-            secret=keys[store.name].secret.reveal(),
-        )
+        StoreSpec(place=store, access_key=keys[store.name].access_key, secret=keys[store.name].secret.reveal())
         for store in fleet.stores
         if store.name in keys
     )

@@ -70,7 +70,8 @@ def test_a_site_runs_its_own_store_and_a_data_site_reaches_all_of_them() -> None
     at = {site.name: host_spec(fleet, site, with_keys(), serial=1) for site in fleet.sites}
     commands = {name: [one.command[0] for one in spec.services if one.name == "store"] for name, spec in at.items()}
     assert commands == {"alpha": ["weed"], "beta": ["rclone"], "gamma": []}
-    assert [store.name for store in at["alpha"].stores] == [store.name for store in at["beta"].stores] == list(KEYED)
+    names = {site: [store.place.name for store in spec.stores] for site, spec in at.items()}
+    assert names["alpha"] == names["beta"] == list(KEYED)
     assert at["beta"].stores[0].key() == with_keys().store_keys["north"]
     assert "opens" not in repr(at["beta"])
     assert at["alpha"].recipients == ("age1a", "age1b")
