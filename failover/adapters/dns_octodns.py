@@ -102,16 +102,17 @@ def _converse(request: dict[str, Any], *, deadline_s: float) -> tuple[list[dict[
     until_s = _boottime_s() + deadline_s
     # -P and our own folder first: the current folder has no say in what is imported.
     path = os.pathsep.join(filter(None, (str(Path(failover.__file__).parent.parent), os.environ.get("PYTHONPATH", ""))))
-    with subprocess.Popen(
-        # Half a second of imports must not take a core from the move whose names these are.
-        ["nice", "-n", "10", sys.executable, "-P", "-m", _CHILD],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": path},
-        start_new_session=True,
-    ) as child:
-        kernel.ordinary(child.pid)
+    # Half a second of imports must not take a core from the move whose names these are.
+    with kernel.calm_children():
+        child = subprocess.Popen(
+            ["nice", "-n", "10", sys.executable, "-P", "-m", _CHILD],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": path},
+            start_new_session=True,
+        )
+    with child:
         try:
             output, _ = child.communicate(json.dumps(request).encode(), timeout=until_s - _boottime_s())
             ended = True
