@@ -141,9 +141,10 @@ class _Inflater:
     def flush(self) -> None:
         """Nothing is held back."""
 
-    @property
-    def whole(self) -> bool:
-        return self._inflate.eof
+    def end(self, what: str) -> None:
+        """Raises ``Damaged`` when more should have come."""
+        if not self._inflate.eof:
+            raise Damaged(f"{what} ends too early", where=what)
 
 
 def expand(source: Reads, sink: Callable[[bytes], None], *, keys: Sequence[AgeKey], what: str) -> int:
@@ -157,18 +158,12 @@ def expand(source: Reads, sink: Callable[[bytes], None], *, keys: Sequence[AgeKe
         if isinstance(cause, zstandard.ZstdError):
             raise Damaged(f"{what} does not unpack: {cause}", where=what) from cause
         raise cause from None
-    if not out.whole:
-        raise Damaged(f"{what} ends too early", where=what)
+    out.end(what)
     return out.size_bytes
 
 
-def expand_bytes(content: bytes, *, keys: Sequence[AgeKey], what: str) -> bytes:
-    """The same for something small; a note is passed over."""
-    return expand_noted(content, keys=keys, what=what)[1]
-
-
 def expand_noted(content: bytes, *, keys: Sequence[AgeKey], what: str) -> tuple[bytes, bytes]:
-    """Its note (empty when it has none) and the plain bytes."""
+    """The same for something small: its note (empty when it has none) and the plain bytes."""
     plain = BytesIO()
     decrypt(BytesIO(content), plain, keys)
     packed, note = plain.getvalue(), b""
@@ -181,6 +176,5 @@ def expand_noted(content: bytes, *, keys: Sequence[AgeKey], what: str) -> tuple[
         out.write(packed)
     except zstandard.ZstdError as error:
         raise Damaged(f"{what} does not unpack: {error}", where=what) from error
-    if not out.whole:
-        raise Damaged(f"{what} ends too early", where=what)
+    out.end(what)
     return note, b"".join(parts)

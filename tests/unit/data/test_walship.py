@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from failover.data.squeeze import expand_bytes
+from failover.data.squeeze import expand_noted
 from failover.data.walship import Shipped, Shipping, ship
 from failover.errors import Refused, StoreFull, Unreachable
 from failover.model.snapshot import WalChunk, parse_chunk, wal_prefix
@@ -130,7 +130,9 @@ def test_all_of_it_arrives_and_opens(world: SmallWorld) -> None:
     prefix = wal_prefix("shop", IDENTIFIER, 1)
     for chunk in held(world)["beta"]:
         body = world.stores[1].objects[prefix + chunk.name][0]
-        plain[chunk.start - START : chunk.end - START] = expand_bytes(body, keys=world.keys[:1], what=chunk.name)
+        plain[chunk.start - START : chunk.end - START] = expand_noted(
+            body, keys=world.keys[:1], what=chunk.name
+        )[1]
     assert bytes(plain) == WAL
 
 
@@ -190,7 +192,7 @@ def test_it_follows_a_promotion(world: SmallWorld) -> None:
     assert reach(counted(held(world, 2)), fork) == end
     key = wal_prefix("shop", IDENTIFIER, 2) + "00000002.history.zst.age"
     for store in world.stores:
-        content = expand_bytes(store.objects[key][0], keys=world.keys[1:], what=key)
+        content = expand_noted(store.objects[key][0], keys=world.keys[1:], what=key)[1]
         assert content == server.history(2)
 
 
