@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from typing import TypeVar
 
@@ -11,11 +10,10 @@ import psycopg
 
 from failover.errors import Damaged, FailoverError, Refused, Unreachable
 from failover.model.fleet import Site
-from failover.model.media import Expected
+from failover.model.media import Expected, is_digest
 from failover.model.secret import Secret
 
 PAGE = 1000
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 _T = TypeVar("_T")
 # What a query of somebody's gives may be of any type.
 _Row = tuple[object, object, object]
@@ -108,7 +106,7 @@ def _broke(site: str, error: Exception) -> FailoverError:
 
 
 def _reference(prefix: str, name: object, sha256: object, size_bytes: object) -> Expected | None:
-    if not (isinstance(name, str) and name and isinstance(sha256, str) and _DIGEST.fullmatch(sha256)):
+    if not (isinstance(name, str) and name and isinstance(sha256, str) and is_digest(sha256)):
         return None
     if not isinstance(size_bytes, int) or size_bytes < 0:
         return None

@@ -12,13 +12,17 @@ from failover.engine.interrupt import Interrupt
 from failover.operations.carry_out import Answer, carry_out, propose
 from failover.operations.verbs import Wish
 from failover.operations.watch import Watch
+from failover.operations.wired import Wired
 from failover.render.progress import progress
 
 T = TypeVar("T")
+Show = Callable[[Wired, Answer], int]
 
 
-def change(options: Options, wish: Wish, *, dry_run: bool, style: str, digest: str, yes: bool) -> int:
-    """One changing command, whole. Returns its exit status."""
+def change(
+    options: Options, wish: Wish, *, dry_run: bool, style: str, digest: str, yes: bool, show: Show | None = None
+) -> int:
+    """One changing command, whole. ``show``: how its end is told, instead of as a report. Returns its exit status."""
     one_of(style, FORMATS, "--format")
     how = approval(options, digest=digest, yes=yes)
     wired = wire(options)
@@ -28,10 +32,9 @@ def change(options: Options, wish: Wish, *, dry_run: bool, style: str, digest: s
         answer: Answer = watched(
             options, lambda watch, interrupt: carry_out(wired, wish, approval=how, watch=watch, interrupt=interrupt)
         )
-        return show_answer(answer, options)
+        return show_answer(answer, options) if show is None else show(wired, answer)
     finally:
         wired.close()
-
 
 
 def watched(options: Options, work: Callable[[Watch, Interrupt], T]) -> T:

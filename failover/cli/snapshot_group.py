@@ -8,18 +8,19 @@ from typing import Annotated
 
 import typer
 
-from failover.cli.answers import FORMATS, approval, show_answer, show_proposal
+from failover.cli.answers import show_answer
 from failover.cli.changing import change, watched
-from failover.cli.options import Approve, DryRun, Format, KeyFiles, Options, Yes, one_of, options
+from failover.cli.options import Approve, DryRun, Format, KeyFiles, Options, Yes, options
 from failover.cli.wiring import wire
 from failover.errors import Exit, UsageError
 from failover.model.run_report import RunReport
 from failover.model.units import parse_lsn
-from failover.operations.carry_out import carry_out, propose
+from failover.operations.carry_out import Answer
 from failover.operations.snapshot_restore import RestoreAsk, restore_snapshot
 from failover.operations.snapshot_shown import list_snapshots, of_run
 from failover.operations.snapshot_verify import verify_snapshot
 from failover.operations.snapshot_wishes import CreateWish, PruneWish
+from failover.operations.wired import Wired
 from failover.render.out import say, say_json
 from failover.render.snapshot import restored_text, snapshot_text, snapshots_text
 
@@ -40,16 +41,9 @@ def create(
     yes: Yes = False,
 ) -> int:
     """Take a snapshot: full or incremental as it fits, from the standby when it can, to every store."""
-    given, wish = options(context), CreateWish(full=full)
-    one_of(style, FORMATS, "--format")
-    how = approval(given, digest=approve, yes=yes)
-    wired = wire(given)
-    try:
-        if dry_run:
-            return show_proposal(propose(wired, wish), "json" if given.json else style)
-        answer = watched(
-            given, lambda watch, interrupt: carry_out(wired, wish, approval=how, watch=watch, interrupt=interrupt)
-        )
+    given = options(context)
+
+    def show(wired: Wired, answer: Answer) -> int:
         if not isinstance(answer, RunReport):
             return show_answer(answer, given)
         taken = of_run(wired, answer.run)
@@ -59,8 +53,10 @@ def create(
             show_answer(answer, given)
             say(snapshot_text(taken))
         return int(Exit.OBJECTIVE_MISSED if answer.missed else Exit.DONE)
-    finally:
-        wired.close()
+
+    return change(
+        given, CreateWish(full=full), dry_run=dry_run, style=style, digest=approve, yes=yes, show=show
+    )
 
 
 @app.command(name="list")

@@ -105,7 +105,12 @@ TOLD = 20
 def digest_in(key: str) -> str:
     """The sha256 that the object is named by; "" when its name is no digest."""
     name = key.rpartition("/")[2]
-    return name if _DIGEST.fullmatch(name) else ""
+    return name if is_digest(name) else ""
+
+
+def is_digest(text: str) -> bool:
+    """A sha256 in hex."""
+    return _DIGEST.fullmatch(text) is not None
 
 
 def media_prefix(fleet: str) -> str:

@@ -14,6 +14,7 @@ from failover.model.plan import ApplyStack, Checkpoint, DestroyStack, Enrol, Mig
 from failover.operations.session import CALL_S, Session, within
 from failover.operations.stack_request import site_request
 from failover.planner.hostspec import host_spec
+from failover.ports.provisioner import SiteRequest
 
 _T = TypeVar("_T")
 _POLL_S = 0.1
@@ -44,6 +45,14 @@ class Stacks:
                 hint=f"once it answers again: failover deploy {site}",
             ) from error
 
+    def up(self, session: Session, request: SiteRequest, context: Context) -> str:
+        """Refresh and up; what came of it."""
+        provisioner, progress = session.wired.provisioner, session.progress
+        result = self.call(
+            request.site.name, context, lambda: provisioner.up(request, progress=progress, deadline_s=context.left_s)
+        )
+        return "unchanged" if result.changed == 0 else f"{result.changed} resources changed"
+
 
 class ApplyStackHandler:
     """One site's stack. Whether anything changes only the engine can tell, so it always runs."""
@@ -61,11 +70,7 @@ class ApplyStackHandler:
     def perform(self, action: ApplyStack, context: Context) -> str:
         """Refresh and up. The site's store may not run yet."""
         request = site_request(self._session.wired, action.site, before_store=True)
-        provisioner, progress = self._session.wired.provisioner, self._session.progress
-        result = self._stacks.call(
-            action.site, context, lambda: provisioner.up(request, progress=progress, deadline_s=context.left_s)
-        )
-        return "unchanged" if result.changed == 0 else f"{result.changed} resources changed"
+        return self._stacks.up(self._session, request, context)
 
 
 class DestroyStackHandler:

@@ -35,11 +35,7 @@ class ApplyBucketHandler:
             silence = wired.store_look.silence(request.store, deadline_s=within(context, CALL_S))
             if silence:
                 raise Unreachable(f"store {request.store.name} does not answer: {silence}", where=action.site)
-        provisioner, progress = wired.provisioner, self._session.progress
-        result = self._stacks.call(
-            action.site, context, lambda: provisioner.up(request, progress=progress, deadline_s=context.left_s)
-        )
-        return "unchanged" if result.changed == 0 else f"{result.changed} resources changed"
+        return self._stacks.up(self._session, request, context)
 
 
 class EnsureBucketHandler:

@@ -13,10 +13,9 @@ import msgspec
 
 from failover.errors import Damaged
 from failover.model.media import Expected, MediaReport, MissingList
+from failover.operations.snapshot_shelf import seal_key
 from failover.operations.wired import Wired
-from failover.trust.seal import SealKey, open_seal
-
-SEAL = "seal.key"
+from failover.trust.seal import open_seal
 
 
 class MissingWriter:
@@ -68,7 +67,7 @@ class MissingWriter:
             list_sha256=self._sha256.hexdigest(),
             list_name=listed.name,
         )
-        key = SealKey.at(wired.state_dir / "trust" / SEAL)
+        key = seal_key(wired)
         path = self._folder / f"{self._name}.json"
         path.write_bytes(key.seal(msgspec.json.encode(summary)))
         return path

@@ -112,13 +112,7 @@ class MediaPass:
             errors = []
             for source in decision.sources:
                 try:
-                    await carry(
-                        decision.key,
-                        sha256=decision.sha256,
-                        size_bytes=decision.size_bytes,
-                        source=self._stores[source],
-                        target=self._stores[target],
-                    )
+                    await self._carry(decision.key, decision.sha256, decision.size_bytes, source, target)
                 except FailoverError as error:
                     errors.append(str(error))
                     continue
@@ -163,9 +157,7 @@ class MediaPass:
 
     async def _give(self, key: str, sha256: str, size_bytes: int, source: str, target: str, *, over: bool) -> None:
         try:
-            await carry(
-                key, sha256=sha256, size_bytes=size_bytes, source=self._stores[source], target=self._stores[target]
-            )
+            await self._carry(key, sha256, size_bytes, source, target)
         except FailoverError as error:
             self._tell("not-copied", key, (target,), good=(source,), why=str(error))
             return
@@ -173,6 +165,11 @@ class MediaPass:
             self._counts[target].repaired += 1
         else:
             self._counts[target].copied += 1
+
+    async def _carry(self, key: str, sha256: str, size_bytes: int, source: str, target: str) -> None:
+        await carry(
+            key, sha256=sha256, size_bytes=size_bytes, source=self._stores[source], target=self._stores[target]
+        )
 
     def _reads(self, key: str) -> bool:
         return self._verb == "verify" and self._picked(key)

@@ -20,13 +20,12 @@ from failover.model.snapshot_shown import RestoredShown
 from failover.model.units import Lsn, format_lsn, utc_text
 from failover.operations.age_keys import need_keys
 from failover.operations.snapshot_open import Phases, catalog_of, stores_from
-from failover.operations.snapshot_shelf import candidates_of, read_shelf, rules, wal_seals
+from failover.operations.snapshot_shelf import candidate_of, candidates_of, read_shelf, rules, wal_seals
 from failover.operations.watch import Watch
 from failover.operations.wired import Wired
+from failover.planner.hostspec_net import LOCAL
 from failover.planner.snapshot_pick import Candidate, before_lsn, before_time, newest
 from failover.planner.wal import Stretch
-
-_LOCAL = "local"
 
 
 class RestoreAsk(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +85,7 @@ def target(wired: Wired, ask: RestoreAsk, snapshot: str) -> Path:
             hint = "name a folder outside, or --at SITE"
             raise UsageError(f"{into} lies where the fleet's own hosts have their data", hint=hint)
         return into
-    if wired.fleet.site(ask.site).kind != _LOCAL:
+    if wired.fleet.site(ask.site).kind != LOCAL:
         raise UsageError(f"{ask.site} is another machine", hint="on that machine: failover snapshot restore --into DIR")
     return wired.snapshots_dir / "restored" / ask.site / snapshot
 
@@ -104,13 +103,7 @@ async def _ways(wired: Wired, catalog: Catalog, reader: Reader) -> _Ways:
 def _choose(catalog: Catalog, ask: RestoreAsk, known: _Ways) -> Candidate:
     """The snapshot to begin with. One that is named is taken also when it does not count: better than nothing."""
     if ask.snapshot:
-        return Candidate(
-            id=ask.snapshot,
-            timeline=catalog.chain(ask.snapshot)[-1].manifest.timeline,
-            stop=catalog.chain(ask.snapshot)[-1].manifest.stop,
-            finished_at=datetime.fromisoformat(catalog.chain(ask.snapshot)[-1].manifest.created_at),
-            taken_from="",
-        )
+        return candidate_of(catalog.chain(ask.snapshot)[-1])
     candidates = candidates_of(catalog)
     if ask.further:
         candidates = [one for one in candidates if _leads_on(one, known) is not None]

@@ -150,7 +150,7 @@ def taken_of(catalog: Catalog) -> list[Taken]:
 def candidates_of(catalog: Catalog) -> list[Candidate]:
     """Those that two providers hold with all they stand on, and that nobody removes."""
     known = {entry.manifest.id: entry for entry in catalog.entries}
-    return [_candidate(entry) for entry in catalog.entries if _counts(entry, known)]
+    return [candidate_of(entry) for entry in catalog.entries if _counts(entry, known)]
 
 
 def _counts(entry: Entry, known: dict[str, Entry]) -> bool:
@@ -165,7 +165,8 @@ def _counts(entry: Entry, known: dict[str, Entry]) -> bool:
     return True
 
 
-def _candidate(entry: Entry) -> Candidate:
+def candidate_of(entry: Entry) -> Candidate:
+    """One, whether it counts or not."""
     manifest = entry.manifest
     proven = {entry.verified.site: datetime.fromisoformat(entry.verified.at)} if entry.verified is not None else {}
     return Candidate(

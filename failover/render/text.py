@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from msgspec import UnsetType
 
 from failover.errors import FailoverError
-from failover.model.finding import Finding
 from failover.model.journal import JournalLine, RunView
 from failover.model.plan import Plan, Refusal, Step
 from failover.model.run_report import PreviewShown, RunReport, StepEnd
@@ -119,11 +118,6 @@ def previews_text(shown: PreviewShown) -> str:
             fields = f" ({', '.join(change.fields)})" if change.fields else ""
             text += f"  {change.operation:8} {change.resource}{fields}\n"
     return text + "".join(f"{site}: unknown: {why}\n" for site, why in shown.failed.items())
-
-
-def findings_block(findings: Iterable[Finding]) -> str:
-    """Remarks alone."""
-    return findings_text(findings)
 
 
 def _marks(step: Step) -> str:
